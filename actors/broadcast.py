@@ -1,0 +1,353 @@
+"""Broadcast: one stream's ledger and its journal, and what the store, the database and the players are told of it.
+
+Used by the StreamActor alone, in its thread. Events reach the ledger only through the journal (`_record`), so a
+restarted service continues the same numbers.
+"""
+
+import logging
+import time
+from types import MappingProxyType
+
+from actors.base import Ref, tell
+from actors.bucket import Bucket
+from actors.services import Services
+from streamkit.ffmpeg.progress import Progress
+from streamkit.hls.events import Event
+from streamkit.hls.journal import Journal, replay
+from streamkit.hls.ledger import Ledger
+from streamkit.hls.names import MULTIVARIANT, vod_multivariant_name
+from streamkit.hls.render import render_view, render_vod
+from streamkit.hls.segments import Segment, View
+from streamkit.messages import (
+    ObjectStored,
+    SaveSegment,
+    SaveSession,
+    SaveStream,
+    SegmentClosed,
+    StreamRecalled,
+    UploadFailed,
+)
+from streamkit.snapshots import Playlist, StreamSnapshot
+from streamkit.types import (
+    BitsPerSecond,
+    MediaSequence,
+    Rendition,
+    Seconds,
+    SessionId,
+    SourceInfo,
+    StreamKey,
+    StreamState,
+    UnixTime,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Broadcast:
+    """The truth about one stream key. `now` arguments are Unix seconds."""
+
+    def __init__(self, key: StreamKey, services: Services, owner: Ref) -> None:
+        self._key = key
+        self._services = services
+        self._bucket = Bucket(key, services, owner)
+        self._extra = {"key": key}
+        self._folder = services.stream_folder(key)
+        hls = services.settings.hls
+        self._ledger = Ledger(
+            key,
+            window=Seconds(hls.window),
+            segment_duration=Seconds(hls.segment_duration),
+            release_deadline=Seconds(hls.release_deadline),
+        )
+        self._journal = self._open_journal()
+        self._knows_numbers = self._ledger.epoch > 0
+        self._local: dict[str, Playlist] = {}
+        self._state = StreamState.ACCEPTED
+        self._revision = 0
+        self._started_at: UnixTime | None = None
+        self._stopped_at: UnixTime | None = None
+        self._last_error: str | None = None
+
+    def _open_journal(self) -> Journal:
+        path = self._services.journal_path(self._key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        damage = replay(path, self._ledger.apply)
+        if damage is not None:
+            logger.error("The journal is damaged, a copy is kept: %s", damage, extra=self._extra)
+        return Journal(path)
+
+    # ---- what the StreamActor asks
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session is on air or waits for its publisher."""
+        return self._ledger.is_open
+
+    @property
+    def session(self) -> SessionId:
+        """The open session. Only valid while `is_open`."""
+        if self._ledger.session is None:
+            raise LookupError(f"{self._key} has no session")
+        return self._ledger.session
+
+    @property
+    def knows_numbers(self) -> bool:
+        """Whether the journal or the database told which numbers were used before."""
+        return self._knows_numbers
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the store has every segment and every playlist, archives included."""
+        return not self.pending and not self._ledger.unarchived()
+
+    @property
+    def pending(self) -> int:
+        """How many objects the store has not acknowledged."""
+        return len(self._ledger.pending()) + self._bucket.unstored
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether nothing is left to upload or to delete."""
+        return self.is_drained and self._ledger.is_settled
+
+    # ---- a session from its publish to its end
+
+    def announce(self, now: UnixTime, state: StreamState) -> None:
+        """A new publish was accepted; what it becomes is not known yet."""
+        self._started_at, self._stopped_at, self._last_error = now, None, None
+        self.state_changed(state)
+
+    def recalled(self, message: StreamRecalled) -> None:
+        """Never go below the numbers that the database knows."""
+        self._knows_numbers = True
+        if not self._ledger.is_open:
+            self._record(
+                self._ledger.restore(
+                    epoch=message.epoch,
+                    next_sequence=message.next_sequence,
+                    next_discontinuity=message.discontinuity_sequence,
+                )
+            )
+            self._save_stream()
+
+    def open(self, now: UnixTime) -> None:
+        """Open a session."""
+        self._record(self._ledger.open_session(now))
+        self._started_at = self._started_at or now
+        self._save_stream()
+        self._save_session(self._state)
+        logger.info("Opened session %s", self.session, extra=self._extra)
+
+    def begin_run(self, renditions: tuple[Rendition, ...]) -> MediaSequence:
+        """Begin an encoder run and return the number of its first segments."""
+        event = self._ledger.begin_run(renditions)
+        self._record(event)
+        self._save_session(self._state)
+        return event.first
+
+    def segment_closed(self, message: SegmentClosed) -> None:
+        """Journal, upload and list a segment that FFmpeg finished."""
+        name = message.path.name
+        event = self._ledger.close(name, size=message.size, duration=message.duration, closed_at=message.closed_at)
+        if not self._record(event):
+            return
+        segment = self._ledger.segment(name)
+        if segment is not None:
+            self._bucket.upload(segment)
+            self._save_segment(segment)
+        self._render()
+        logger.debug("Closed %s", name, extra=self._extra)
+
+    def stored(self, message: ObjectStored) -> None:
+        """The store acknowledged an object."""
+        if self._bucket.stored(message):
+            self._put_playlists()
+        elif self._record(self._ledger.acknowledge(message.name, message.stored_at)):
+            self._segment_changed(message.name)
+
+    def upload_failed(self, message: UploadFailed) -> None:
+        """Remember why; a segment whose file is gone is lost, and named as such."""
+        self._last_error = f"upload of {message.name}: {message.error}"
+        if message.gone and self._record(self._ledger.lose(message.name, UnixTime(time.time()))):
+            logger.error("Lost %s: %s", message.name, message.error, extra=self._extra)
+            self._segment_changed(message.name)
+
+    def end_run(self) -> None:
+        """FFmpeg ended and its folder was scanned: what only some renditions have becomes gaps in the others."""
+        self._record(self._ledger.end_run(UnixTime(time.time())))
+        self._render()
+
+    def end(self, now: UnixTime, reason: str, *, failed: bool) -> None:
+        """Close the open session: its playlists end as soon as everything is listed."""
+        self._record(self._ledger.end_session(now))
+        self._stopped_at = now
+        self._save_session(StreamState.FAILED if failed else StreamState.ENDED, now, reason)
+        self._render()
+
+    def stopped(self, now: UnixTime) -> None:
+        """The stream ended, with or without a broadcast."""
+        self._stopped_at = self._stopped_at or now
+        self._save_stream()
+
+    def recover(self) -> tuple[SessionId, tuple[Rendition, ...], MediaSequence] | None:
+        """Upload what a killed service left; return the run whose folder must be scanned for more, if any."""
+        for segment in self._ledger.pending():
+            self._bucket.upload(segment)
+        self._started_at = UnixTime(float(self._ledger.epoch)) if self._ledger.epoch else None
+        self._render()
+        run = self._ledger.unfinished_run()
+        return None if run is None or self._ledger.session is None else (self._ledger.session, *run)
+
+    # ---- time, errors, rows
+
+    def tick(self, now: UnixTime) -> None:
+        """Release what waited too long, and delete the local files that nobody needs any more."""
+        changed = False
+        while self._record(self._ledger.overdue(now)):
+            changed = True
+        if changed:
+            self._render()
+        names = self._ledger.expired_local(now, Seconds(self._services.settings.hls.local_grace))
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
+        if names:
+            self._record(self._ledger.files_deleted(names))
+        if not self._ledger.is_open and self.is_tidy:
+            self._journal.compact((self._ledger.counters(),))
+
+    def note_error(self, error: str) -> None:
+        """Remember the newest error for /stats and the row."""
+        self._last_error = error
+
+    def state_changed(self, state: StreamState) -> None:
+        """Bring the stream's row up to date."""
+        self._state = state
+        self._save_stream()
+        if self._ledger.is_open:
+            self._save_session(state)
+
+    def child_failed(self, urn: str) -> None:
+        """Replace a dead Uploader."""
+        self._bucket.child_failed(urn, self._ledger.pending())
+
+    def close(self) -> None:
+        """Release the Uploader and the journal."""
+        self._bucket.close()
+        self._journal.close()
+
+    # ---- views
+
+    def snapshot(self, source: SourceInfo | None, progress: Progress, restarts: int) -> StreamSnapshot:
+        """Return what the front end may show now."""
+        renditions = self._ledger.renditions()
+        return StreamSnapshot(
+            key=self._key,
+            state=self._state,
+            session=self._ledger.session,
+            started_at=self._started_at,
+            stopped_at=self._stopped_at,
+            source=source,
+            renditions=renditions,
+            fps=progress.fps,
+            speed=progress.speed,
+            bitrate=self._bitrate(renditions),
+            dropped_frames=progress.dropped,
+            duplicated_frames=progress.duplicated,
+            segments=self._ledger.counts(self._ledger.session),
+            upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
+            restarts=restarts,
+            last_error=self._last_error,
+            playlists=MappingProxyType(self._local),
+        )
+
+    def _bitrate(self, renditions: tuple[Rendition, ...]) -> BitsPerSecond:
+        newest = [self._ledger.listed(View.LOCAL, rendition.name)[-1:] for rendition in renditions]
+        return BitsPerSecond(sum(int(s.size * 8 / s.duration) for listed in newest for s in listed if s.duration > 0))
+
+    # ---- helpers
+
+    def _record(self, event: Event | None) -> bool:
+        """Journal the event, then apply it; False when there was nothing to record."""
+        if event is None:
+            return False
+        self._journal.append(event)
+        self._ledger.apply(event)
+        return True
+
+    def _segment_changed(self, name: str) -> None:
+        segment = self._ledger.segment(name)
+        if segment is not None:
+            self._save_segment(segment)
+        self._render()
+
+    def _render(self) -> None:
+        """Give players and the bucket the playlists as they are now."""
+        before, rendered = self._local, render_view(self._ledger, View.LOCAL)
+        self._local = {
+            name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
+            for name, body in rendered.items()
+        }
+        self._put_playlists()
+
+    def _put_playlists(self) -> None:
+        self._bucket.put(render_view(self._ledger, View.BUCKET), entry=MULTIVARIANT)
+        self._archive()
+
+    def _archive(self) -> None:
+        """Put the playlists of whole broadcasts that are complete in the store; forget those that are there."""
+        for session in self._ledger.unarchived():
+            if not self._ledger.is_drained(session):
+                continue
+            files = render_vod(self._ledger, session)
+            self._bucket.put(files, entry=vod_multivariant_name(session))
+            if self._bucket.has(files):
+                self._record(self._ledger.archive(session))
+
+    def _next_revision(self) -> int:
+        """Grows within this process and, as far as the clock does, across restarts."""
+        self._revision = max(self._revision + 1, time.time_ns() // 1_000_000)
+        return self._revision
+
+    def _save_stream(self) -> None:
+        counters = self._ledger.counters()
+        row = SaveStream(
+            key=self._key,
+            epoch=counters.epoch,
+            revision=self._next_revision(),
+            state=self._state,
+            started_at=self._started_at,
+            stopped_at=self._stopped_at,
+            next_sequence=counters.next_sequence,
+            discontinuity_sequence=counters.next_discontinuity,
+            last_error=self._last_error,
+        )
+        tell(self._services.database, row)
+
+    def _save_session(self, state: StreamState, ended_at: UnixTime | None = None, reason: str | None = None) -> None:
+        row = SaveSession(
+            key=self._key,
+            session=self.session,
+            epoch=self._ledger.epoch,
+            revision=self._next_revision(),
+            state=state,
+            started_at=self._started_at or UnixTime(float(self._ledger.epoch)),
+            ended_at=ended_at,
+            end_reason=reason,
+            renditions=tuple(rendition.name for rendition in self._ledger.renditions()),
+        )
+        tell(self._services.database, row)
+
+    def _save_segment(self, segment: Segment) -> None:
+        row = SaveSegment(
+            key=self._key,
+            session=segment.session,
+            rendition=segment.rendition,
+            sequence=segment.sequence,
+            name=segment.name,
+            duration=segment.duration,
+            size=segment.size,
+            program_date_time=segment.program_date_time,
+            discontinuity=segment.starts_discontinuity,
+            state=segment.state.value,
+        )
+        tell(self._services.database, row)

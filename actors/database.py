@@ -1,0 +1,276 @@
+"""DatabaseActor: keeps what is to be saved until the database has it, and answers questions about what was saved.
+
+Receives  SaveStream, SaveSession, SaveSegment, RecallStream (StreamActor); ReconcileStreams (Supervisor); ListStreams,
+          FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase (front end, ask); FlushDatabase
+          (composition root, ask); Wake (timer, its own loop)
+Tells     StreamRecalled (StreamActor)
+Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
+Its death loses the rows that wait; streams go on without it.
+
+The actor's thread only keeps state. At most one piece of work is under way in the loop; when it is done, a Wake looks
+at the result and starts the next with all that came meanwhile. What fails is kept and tried again.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import pykka
+
+from actors.base import BaseActor, Ref, tell
+from actors.timers import Timers
+from streamkit.backoff import Backoff
+from streamkit.database.backlog import Backlog, Save
+from streamkit.database.loop import LoopThread
+from streamkit.database.repository import Outcome, Repository, Work
+from streamkit.errors import DatabaseUnavailableError, StreamKitError
+from streamkit.messages import (
+    CheckDatabase,
+    CountStreams,
+    FindStream,
+    FlushDatabase,
+    ListSegments,
+    ListSessions,
+    ListStreams,
+    RecallStream,
+    ReconcileStreams,
+    SaveSegment,
+    SaveSession,
+    SaveStream,
+    Wake,
+)
+from streamkit.types import Seconds, StreamKey
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FIRST_RETRY: Final = Seconds(0.1)
+RETRY_LIMIT: Final = Seconds(2.0)
+SEE_OWN_ROWS: Final = Seconds(0.5)  # how long a question waits for rows that are being written
+STOP_GRACE: Final = Seconds(1.0)  # for what is under way when the actor stops
+DROP_REPORT: Final = Seconds(1.0)
+
+
+class DatabaseActor(BaseActor):
+    """One per service. Migrates and connects by itself, as soon as the database is there."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        timers: Timers,
+        backlog: Backlog | None = None,
+        parent: Ref | None = None,
+        name: str = "database",
+    ) -> None:
+        super().__init__(parent=parent, name=name)
+        self._timers = timers
+        self._repository = Repository(url)
+        self._loop: LoopThread | None = None
+        self._backlog = backlog or Backlog()
+        self._recalls: dict[str, StreamKey] = {}
+        self._alive: frozenset[StreamKey] | None = None
+        self._saved: set[StreamKey] | None = set()  # until the first ReconcileStreams was carried out
+        self._flushes: list[tuple[float, concurrent.futures.Future[int]]] = []
+        self._work = Work()
+        self._flight: concurrent.futures.Future[Outcome] | None = None
+        self._is_open = False
+        self._woken = False
+        self._backoff = Backoff(random=random.random, first=FIRST_RETRY, limit=RETRY_LIMIT)
+        self._failures = 0  # in a row
+        self._problem: str | None = None  # the last that was logged
+        self._not_before = 0.0  # monotonic seconds
+        self._reported_drops = 0
+        self._next_drop_report = 0.0  # monotonic seconds
+
+    def on_start(self) -> None:
+        self._loop = LoopThread("db-loop")
+        self._start_work()
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case SaveStream() | SaveSession() | SaveSegment():
+                return self._save(message)
+            case RecallStream():
+                return self._recall(message)
+            case ReconcileStreams():
+                return self._reconcile(message)
+            case ListStreams():
+                return self._read(partial(self._repository.list_streams, message))
+            case FindStream():
+                return self._read(partial(self._repository.find_stream, message))
+            case ListSessions():
+                return self._read(partial(self._repository.list_sessions, message))
+            case ListSegments():
+                return self._read(partial(self._repository.list_segments, message))
+            case CountStreams():
+                return self._read(self._repository.count_streams)
+            case CheckDatabase():
+                return self._read(self._repository.check)
+            case FlushDatabase():
+                return self._flush(message)
+            case Wake():
+                return self._wake()
+            case _:
+                return super().on_receive(message)
+
+    def on_exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - what is left is the same
+        if self._loop is not None:
+            try:
+                self._loop.stop(self._repository.close, grace=STOP_GRACE)
+            except DatabaseUnavailableError as problem:
+                logger.warning("The connections were given up: %s", problem)
+        self._finish_work()
+        if self._backlog:
+            logger.warning("Stopped with %d rows not written", len(self._backlog))
+        for _, answer in self._flushes:
+            answer.set_result(len(self._backlog))
+
+    # ---- commands
+
+    def _save(self, row: Save) -> None:
+        self._backlog.add(row)
+        if self._saved is not None:
+            self._saved.add(row.key)
+        self._report_drops()
+        self._wake_soon()
+
+    def _recall(self, message: RecallStream) -> None:
+        self._recalls[message.urn] = message.key
+        self._wake_soon()
+
+    def _reconcile(self, message: ReconcileStreams) -> None:
+        self._alive = frozenset(message.keys)
+        self._wake_soon()
+
+    def _flush(self, message: FlushDatabase) -> concurrent.futures.Future[int]:
+        answer: concurrent.futures.Future[int] = concurrent.futures.Future()
+        self._flushes.append((time.monotonic() + message.deadline, answer))
+        self._timers.after(message.deadline, self.me, Wake())
+        self._not_before = 0.0
+        self._wake()
+        return answer
+
+    def _read(self, question: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        self._wake()
+        return self._running_loop.submit(_answer(question, after=self._flight))
+
+    # ---- work
+
+    def _wake_soon(self) -> None:
+        """Let everything that is in the inbox already join the next piece of work."""
+        if not self._woken and self._flight is None:
+            self._woken = True
+            tell(self.me, Wake())
+
+    def _wake(self) -> None:
+        self._woken = False
+        self._finish_work()
+        self._start_work()
+        self._answer_flushes()
+        self._report_drops()
+
+    def _start_work(self) -> None:
+        wanted = not self._is_open or self._backlog or self._recalls or self._alive is not None
+        if not wanted or self._flight is not None or time.monotonic() < self._not_before:
+            return
+        alive = None if self._alive is None else self._alive | (self._saved or set())
+        self._work = Work(rows=self._backlog.batch(), recalls=frozenset(self._recalls.values()), alive=alive)
+        self._flight = self._running_loop.submit(self._repository.carry_out(self._work))
+        me = self.me
+        self._flight.add_done_callback(lambda _: tell(me, Wake()))
+
+    def _finish_work(self) -> None:
+        if self._flight is None or not self._flight.done():
+            return
+        flight, self._flight = self._flight, None
+        try:
+            outcome = flight.result()
+        except concurrent.futures.CancelledError:
+            return  # the actor is stopping
+        except StreamKitError as error:
+            self._retry_later(error)
+        except Exception as error:
+            logger.exception("Work for the database failed in a way nobody foresaw, and is tried again")
+            self._retry_later(error)
+        else:
+            self._work_done(outcome)
+
+    def _retry_later(self, error: Exception) -> None:
+        self._failures += 1
+        if str(error) != self._problem:
+            self._problem = str(error)
+            logger.warning("%s; %d rows wait", error, len(self._backlog))
+        wait = self._backoff.delay(self._failures)
+        self._is_open = False
+        self._not_before = time.monotonic() + wait
+        self._timers.after(wait, self.me, Wake())
+
+    def _work_done(self, outcome: Outcome) -> None:
+        if self._failures:
+            logger.warning("The database is there after %d failures in a row", self._failures)
+        self._failures, self._problem = 0, None
+        self._is_open = True
+        self._backlog.discard(self._work.rows)
+        for row, reason in outcome.rejected:
+            logger.error(
+                "A %s can never be written and is dropped: %s", type(row).__name__, reason, extra={"key": row.key}
+            )
+        if self._work.alive is not None:
+            self._alive, self._saved = None, None
+            if outcome.ended:
+                logger.warning("Ended streams that a stopped service left active: %s", ", ".join(outcome.ended))
+        self._answer_recalls(outcome)
+
+    def _answer_recalls(self, outcome: Outcome) -> None:
+        for urn, key in list(self._recalls.items()):
+            if key in outcome.recalled:
+                del self._recalls[urn]
+                tell(pykka.ActorRegistry.get_by_urn(urn), self._backlog.recall(key, outcome.recalled[key]))
+
+    def _answer_flushes(self) -> None:
+        now, is_done = time.monotonic(), not self._backlog and self._flight is None
+        for flush in list(self._flushes):
+            deadline, answer = flush
+            if is_done or now >= deadline:
+                self._flushes.remove(flush)
+                answer.set_result(len(self._backlog))
+
+    def _report_drops(self) -> None:
+        new, now = self._backlog.dropped - self._reported_drops, time.monotonic()
+        if new and now >= self._next_drop_report:
+            self._reported_drops += new
+            self._next_drop_report = now + DROP_REPORT
+            logger.warning("The backlog is full: dropped %d of the oldest segment rows", new)
+
+    @property
+    def _running_loop(self) -> LoopThread:
+        if self._loop is None:
+            raise RuntimeError("the actor was not started")
+        return self._loop
+
+
+async def _answer(
+    question: Callable[[], Coroutine[Any, Any, T]], *, after: concurrent.futures.Future[Outcome] | None
+) -> T:
+    """Answer when `after` is done, whatever came of it, so that the rows saved before the question are seen."""
+    try:
+        if after is not None:
+            await _wait_for(after)
+        return await question()
+    except asyncio.CancelledError:
+        raise DatabaseUnavailableError("the database is not used any more: the service is stopping") from None
+
+
+async def _wait_for(work: concurrent.futures.Future[Outcome]) -> None:
+    done, loop = asyncio.Event(), asyncio.get_running_loop()
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SEE_OWN_ROWS):
+            await done.wait()

@@ -1,0 +1,317 @@
+"""Encoding: the feed, FFmpeg and the SegmentWatcher of one stream, and when they have stalled.
+
+Used by the StreamActor alone, in its thread. The feed's and FFmpeg's threads only tell the StreamActor.
+"""
+
+import logging
+import random
+import socket
+import time
+from dataclasses import dataclass
+
+from actors.base import Ref, tell
+from actors.segment_watcher import SegmentWatcher
+from actors.services import Services
+from streamkit.backoff import Backoff
+from streamkit.errors import SourceError
+from streamkit.ffmpeg.command import EncoderSpec, build_argv
+from streamkit.ffmpeg.process import EncoderProcess
+from streamkit.ffmpeg.progress import Progress
+from streamkit.ffmpeg.state import classify_exit
+from streamkit.ladder import plan_renditions
+from streamkit.messages import (
+    EncoderExited,
+    EncoderProgressed,
+    ScanFolder,
+    SourceClosed,
+    SourceDetected,
+    WatchRun,
+)
+from streamkit.rtmp.loop import FeedHandle
+from streamkit.types import MediaSequence, Rendition, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
+
+logger = logging.getLogger(__name__)
+
+HEALTHY_AFTER = Seconds(60.0)  # an encoder that ran this long clears the count of failures
+
+
+class _Reports:
+    """Turns what foreign threads report into messages for the StreamActor."""
+
+    def __init__(self, ref: Ref) -> None:
+        self._ref = ref
+
+    def source_detected(self, run: int, source: SourceInfo) -> None:
+        tell(self._ref, SourceDetected(run=run, source=source))
+
+    def source_closed(self, run: int, error: str | None) -> None:
+        tell(self._ref, SourceClosed(run=run, error=error))
+
+    def encoder_progressed(self, run: int, progress: Progress) -> None:
+        tell(self._ref, EncoderProgressed(run=run, progress=progress))
+
+    def encoder_exited(self, run: int, returncode: int, log: tuple[str, ...]) -> None:
+        tell(self._ref, EncoderExited(run=run, returncode=returncode, log=log))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One life of FFmpeg, until its folder was scanned. `feed` is the connection it is fed by; times are monotonic.
+
+    `process` is None for what a killed service left behind, and once FFmpeg has exited.
+    """
+
+    request: WatchRun
+    feed: int
+    process: EncoderProcess | None
+    started_at: float
+    moved_at: float
+    out_time: float = 0.0
+    ending_since: float | None = None
+    segments: int = 0
+    failure: str | None = None
+
+
+class Encoding:
+    """At most one feed and one encoder run at a time; a new run waits until the last one's folder was scanned."""
+
+    def __init__(self, key: StreamKey, services: Services, owner: Ref) -> None:
+        self._key = key
+        self._services = services
+        self._owner = owner
+        self._reports = _Reports(owner)
+        self._extra = {"key": key}
+        self._feed: FeedHandle | None = None
+        self._feed_number = 0
+        self._feed_bytes = 0
+        self._feed_moved_at = 0.0
+        self._run: _Run | None = None
+        self._run_number = 0
+        self._watcher: Ref | None = None
+        self._failures = 0
+        self._backoff = Backoff(first=Seconds(0.25), limit=Seconds(10.0), random=random.random)
+        self._restart_at = 0.0
+        self.source: SourceInfo | None = None
+        self.renditions: tuple[Rendition, ...] = ()
+        self.progress = Progress()
+        self.restarts = 0
+
+    # ---- the feed
+
+    @property
+    def has_feed(self) -> bool:
+        """Whether a connection to the publisher's media is there or being tried."""
+        return self._feed is not None
+
+    @property
+    def feed_error(self) -> str | None:
+        """Why the connection is not there yet, in one sentence, if the feed knows."""
+        return self._feed.last_error if self._feed is not None else None
+
+    def open_feed(self, kind: SourceKind) -> None:
+        """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
+        self.close_feed()
+        self._feed_number += 1
+        self._feed_bytes, self._feed_moved_at = 0, time.monotonic()
+        rtmp = self._services.rtmp
+        opener = rtmp.open_ingest if kind is SourceKind.INGEST else rtmp.open_pull
+        self._feed = opener(self._key, self._feed_number, self._reports)
+
+    def source_detected(self, message: SourceDetected) -> bool:
+        """Remember the source; False when the connection is not the current one."""
+        if self._feed is None or message.run != self._feed_number:
+            return False
+        self.source = message.source
+        return True
+
+    def source_closed(self, message: SourceClosed) -> bool:
+        """Forget the connection; False when it is not the current one."""
+        if self._feed is None or message.run != self._feed_number:
+            return False
+        self.close_feed()
+        return True
+
+    def close_feed(self) -> None:
+        """End the connection: FFmpeg reads the end of its input and finishes its last segment."""
+        if self._feed is not None:
+            self._feed.close()
+            if self._run is not None and self._run.ending_since is None:
+                self._run.ending_since = time.monotonic()
+        self._feed, self.source = None, None
+
+    # ---- FFmpeg
+
+    @property
+    def has_run(self) -> bool:
+        """Whether FFmpeg runs, or has ended and its last segments are not collected yet."""
+        return self._run is not None
+
+    @property
+    def has_failed_too_often(self) -> bool:
+        """Whether another restart is pointless."""
+        return self._failures >= self._services.settings.encoder.max_failures
+
+    def is_ready(self, now: float) -> bool:
+        """Whether an encoder can be started now."""
+        return self._feed is not None and self.source is not None and self._run is None and now >= self._restart_at
+
+    def plan(self) -> tuple[Rendition, ...]:
+        """Return the renditions for the detected source. Raises LadderError or SourceError with one sentence."""
+        if self.source is None:
+            raise SourceError("the source is not known yet")
+        ladder = self._services.settings.ladder_for(self._key)
+        return plan_renditions(ladder, self.source, ffmpeg_version=self._services.ffmpeg.version)
+
+    def start(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
+        """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
+        self.renditions = renditions
+        run = self._begin_run(session, renditions, first_sequence)
+        ours, theirs = socket.socketpair()
+        try:
+            run.process = self._spawn(run, theirs)
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            run.failure = f"FFmpeg could not be started: {error.strerror or error}"
+            tell(self._watcher, ScanFolder(run=run.request.run))
+            return
+        if self._feed is not None:
+            self._feed.attach(ours)
+
+    def collect(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
+        """Report the segments that the encoder of a killed service left behind; FolderScanned follows."""
+        run = self._begin_run(session, renditions, first_sequence)
+        run.feed = 0
+        tell(self._watcher, ScanFolder(run=run.request.run))
+
+    def progressed(self, message: EncoderProgressed) -> None:
+        """Take in a progress report of the current run."""
+        run = self._run
+        if run is None or run.request.run != message.run:
+            return
+        if message.progress.out_time > run.out_time:
+            run.out_time, run.moved_at = message.progress.out_time, time.monotonic()
+        self.progress = message.progress
+
+    def segment_closed(self, number: int) -> bool:
+        """Count a segment of the current run; return whether the publisher feeds that run now."""
+        run = self._run
+        if run is None or run.request.run != number:
+            return False
+        run.segments += 1
+        return self._feed is not None and run.feed == self._feed_number
+
+    def exited(self, message: EncoderExited) -> None:
+        """FFmpeg is gone: collect its last segments. It failed if its input had not ended."""
+        run = self._run
+        if run is None or run.request.run != message.run:
+            return
+        run.process = None
+        if run.ending_since is None:
+            run.failure = run.failure or classify_exit(message.returncode, message.log).explain
+            log = " | ".join(message.log[-3:])
+            logger.error("FFmpeg failed: %s Its last lines: %s", run.failure, log, extra=self._extra)
+        tell(self._watcher, ScanFolder(run=message.run))
+
+    def run_ended(self, number: int) -> str | None:
+        """Close the run whose folder was scanned; return why it failed, or None."""
+        run = self._run
+        if run is None or run.request.run != number:
+            return None
+        self._run, self.progress = None, Progress()
+        if run.failure is None:
+            return None
+        healthy = run.segments > 0 and time.monotonic() - run.started_at >= HEALTHY_AFTER
+        self._failures = 1 if healthy else self._failures + 1
+        self.restarts += 1
+        self._restart_at = time.monotonic() + self._backoff.delay(self._failures)
+        return run.failure
+
+    # ---- time
+
+    def check(self, now: float) -> str | None:
+        """End what has stalled; return why the source counts as lost, or None."""
+        run, settings = self._run, self._services.settings.encoder
+        self._note_feed(now)
+        if run is None or run.process is None:
+            return None
+        if run.ending_since is not None:
+            if now - run.ending_since > settings.stop_timeout:
+                logger.warning("FFmpeg did not end within %g s, killing it", settings.stop_timeout, extra=self._extra)
+                run.process.kill()
+            return None
+        limit = settings.stall_timeout if run.out_time > 0 else settings.start_timeout
+        if now - run.moved_at <= limit:
+            return None
+        if now - self._feed_moved_at > limit / 2:
+            self.close_feed()
+            return f"the publisher sent nothing for {limit:g} s"
+        run.failure = f"FFmpeg made no progress for {limit:g} s"
+        run.process.kill()
+        return None
+
+    def child_failed(self, urn: str) -> None:
+        """Replace a dead SegmentWatcher; the new one reports the current run from its start, repeats are harmless."""
+        if self._watcher is None or self._watcher.actor_urn != urn:
+            return
+        self._watcher = None
+        if self._run is not None:
+            tell(self._ensure_watcher(), self._run.request)
+            if self._run.process is None:
+                tell(self._watcher, ScanFolder(run=self._run.request.run))
+
+    def close(self) -> None:
+        """End everything at once: the feed, FFmpeg, the watcher."""
+        self.close_feed()
+        if self._run is not None and self._run.process is not None:
+            self._run.process.kill()
+        if self._watcher is not None:
+            self._watcher.stop(block=False)
+
+    # ---- helpers
+
+    def _begin_run(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> _Run:
+        self._run_number += 1
+        names = tuple(rendition.name for rendition in renditions)
+        request = WatchRun(run=self._run_number, session=session, renditions=names, first_sequence=first_sequence)
+        now = time.monotonic()
+        self._run = _Run(request=request, feed=self._feed_number, process=None, started_at=now, moved_at=now)
+        tell(self._ensure_watcher(), request)
+        return self._run
+
+    def _spawn(self, run: _Run, stdin: socket.socket) -> EncoderProcess:
+        if self.source is None:
+            raise SourceError("the source is not known yet")
+        hls = self._services.settings.hls
+        spec = EncoderSpec(
+            ffmpeg=self._services.ffmpeg.path,
+            source=self.source,
+            renditions=self.renditions,
+            folder=self._services.stream_folder(self._key),
+            session=run.request.session,
+            first_sequence=run.request.first_sequence,
+            segment_duration=Seconds(hls.segment_duration),
+            fast_start=hls.fast_start,
+        )
+        pid_file = self._services.pid_path(self._key)
+        argv = build_argv(spec)
+        return EncoderProcess.start(argv, run=run.request.run, stdin=stdin, listener=self._reports, pid_file=pid_file)
+
+    def _ensure_watcher(self) -> Ref:
+        if self._watcher is None:
+            folder = self._services.stream_folder(self._key)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._watcher = SegmentWatcher.start(
+                parent=self._owner,
+                folder=folder,
+                watch=self._services.watch,
+                timers=self._services.timers,
+                segment_duration=Seconds(self._services.settings.hls.segment_duration),
+                name=f"watcher {self._key}",
+            )
+        return self._watcher
+
+    def _note_feed(self, now: float) -> None:
+        received = self._feed.bytes_received if self._feed is not None else 0
+        if received != self._feed_bytes:
+            self._feed_bytes, self._feed_moved_at = received, now

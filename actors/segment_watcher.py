@@ -1,0 +1,150 @@
+"""SegmentWatcher: turns what FFmpeg writes into SegmentClosed, in order per rendition, exactly once.
+
+Receives  WatchRun, ScanFolder (StreamActor); FilesClosed (watchdog thread); Wake (timer)
+Tells     SegmentClosed, FolderScanned (StreamActor)
+Owns      a watch on the stream's folder
+Its death costs nothing: the StreamActor starts another, which reads the same playlists again.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actors.base import BaseActor, Ref, tell
+from actors.folder_watch import FolderWatch
+from actors.timers import Timers
+from streamkit.ffmpeg.private_playlist import ListedSegment, parse_private_playlist
+from streamkit.hls.names import parse_segment_name, private_playlist_name, segment_name
+from streamkit.messages import FilesClosed, FolderScanned, ScanFolder, SegmentClosed, Wake, WatchRun
+from streamkit.types import MediaSequence, RenditionName, Seconds, UnixTime
+
+logger = logging.getLogger(__name__)
+
+SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
+POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
+
+
+@dataclass(slots=True)
+class _Run:
+    """One encoder run. `next` is the number that each rendition's next SegmentClosed has."""
+
+    request: WatchRun
+    next: dict[RenditionName, MediaSequence] = field(default_factory=dict)
+
+
+class SegmentWatcher(BaseActor):
+    """Watches one folder; several runs may be open while an old encoder still finishes."""
+
+    def __init__(
+        self,
+        *,
+        parent: Ref,
+        folder: Path,
+        watch: FolderWatch,
+        timers: Timers,
+        segment_duration: Seconds,
+        name: str = "",
+    ) -> None:
+        super().__init__(parent=parent, name=name)
+        self._folder = folder
+        self._watch = watch
+        self._timers = timers
+        self._segment_duration = segment_duration
+        self._runs: dict[int, _Run] = {}
+        self._interval = SCAN_INTERVAL
+
+    def on_start(self) -> None:
+        if not self._watch.watch(self._folder, self.me, suffix=".m3u8.tmp"):
+            self._interval = POLL_INTERVAL
+        self._timers.after(self._interval, self.me, Wake())
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case WatchRun():
+                return self._watch_run(message)
+            case FilesClosed():
+                return self._scan_all()
+            case ScanFolder():
+                return self._finish(message.run)
+            case Wake():
+                return self._wake()
+            case _:
+                return super().on_receive(message)
+
+    def on_exit(self, error: BaseException | None) -> None:
+        self._watch.unwatch(self._folder)
+
+    def _watch_run(self, message: WatchRun) -> None:
+        run = _Run(message)
+        for rendition in message.renditions:
+            run.next[rendition] = message.first_sequence
+        self._runs[message.run] = run
+        self._scan(run)
+
+    def _finish(self, number: int) -> None:
+        run = self._runs.pop(number, None)
+        if run is not None:
+            self._scan(run)
+        tell(self.parent, FolderScanned(run=number))
+
+    def _wake(self) -> None:
+        self._scan_all()
+        self._timers.after(self._interval, self.me, Wake())
+
+    def _scan_all(self) -> None:
+        for run in self._runs.values():
+            self._scan(run)
+
+    def _scan(self, run: _Run) -> None:
+        for rendition in run.request.renditions:
+            name = private_playlist_name(run.request.session, rendition)
+            for listed in parse_private_playlist(_read_playlist(self._folder / name)):
+                self._report(run, rendition, listed)
+
+    def _report(self, run: _Run, rendition: RenditionName, listed: ListedSegment) -> None:
+        parsed = parse_segment_name(listed.name)
+        if parsed is None or parsed.rendition != rendition or parsed.sequence < run.next[rendition]:
+            return
+        for sequence in range(run.next[rendition], parsed.sequence):
+            # It left FFmpeg's playlist before we read it: the file is whole, only its exact duration is lost.
+            skipped = segment_name(run.request.session, rendition, MediaSequence(sequence))
+            logger.warning("The duration of %s is not known, assuming the target duration", skipped)
+            self._tell_closed(run, rendition, MediaSequence(sequence), skipped, self._segment_duration)
+        self._tell_closed(run, rendition, MediaSequence(parsed.sequence), listed.name, listed.duration)
+
+    def _tell_closed(
+        self, run: _Run, rendition: RenditionName, sequence: MediaSequence, name: str, duration: Seconds
+    ) -> None:
+        run.next[rendition] = MediaSequence(sequence + 1)
+        path = self._folder / name
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            logger.error("%s is in FFmpeg's playlist but not on disk", name)
+            size, closed_at = 0, UnixTime(time.time())
+        else:
+            size, closed_at = stat.st_size, UnixTime(stat.st_mtime)
+        message = SegmentClosed(
+            run=run.request.run,
+            rendition=rendition,
+            sequence=sequence,
+            path=path,
+            size=size,
+            duration=duration,
+            closed_at=closed_at,
+        )
+        tell(self.parent, message)
+
+
+def _read_playlist(path: Path) -> str:
+    """Return the newest playlist: the one about to be renamed if it is there, else the renamed one, else ''."""
+    for candidate in (path.with_name(path.name + ".tmp"), path):
+        try:
+            text = candidate.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            continue
+        if text.startswith("#EXTM3U"):
+            return text
+    return ""

@@ -1,0 +1,50 @@
+"""What the actors share: one frozen bundle, made by the composition root."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.base import Ref
+from actors.folder_watch import FolderWatch
+from actors.timers import Timers
+from actors.upload_pool import UploadPool
+from streamkit.ffmpeg.binary import FfmpegInfo
+from streamkit.rtmp.loop import RtmpLoop
+from streamkit.settings import Settings
+from streamkit.snapshots import SnapshotBoard
+from streamkit.storage.base import ObjectStore
+from streamkit.types import SourceKind, StreamKey
+
+STATE_FOLDER = ".streamkit"  # no stream key begins with a dot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Shared, thread-safe collaborators of every StreamActor."""
+
+    settings: Settings
+    ffmpeg: FfmpegInfo
+    board: SnapshotBoard
+    timers: Timers
+    rtmp: RtmpLoop
+    watch: FolderWatch
+    store: ObjectStore
+    uploads: UploadPool
+    database: Ref
+    default_source: SourceKind
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journals and the pids of encoders are kept."""
+        return self.settings.hls.output_dir / STATE_FOLDER
+
+    def stream_folder(self, key: StreamKey) -> Path:
+        """Where FFmpeg writes the segments of `key`."""
+        return self.settings.hls.output_dir / key
+
+    def journal_path(self, key: StreamKey) -> Path:
+        """The journal of `key`'s ledger."""
+        return self.state_folder / f"{key}.journal"
+
+    def pid_path(self, key: StreamKey) -> Path:
+        """Where the pid of `key`'s encoder is recorded."""
+        return self.state_folder / f"{key}.pid"

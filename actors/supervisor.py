@@ -1,0 +1,261 @@
+"""Supervisor: decides who may publish, and keeps one StreamActor per stream key alive.
+
+Receives  PublishStream, UnpublishStream, StopService (ask; front end and composition root);
+          PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped, ChildFailed (StreamActor);
+          RestartStream, StopOverdue (timer)
+Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams, SaveFailure (Database)
+Owns      key -> StreamActor, the capacity, the restart policy
+Its death ends the service: nobody else can accept a publish.
+"""
+
+import concurrent.futures
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.base import BaseActor, Ref, tell
+from actors.services import Services
+from actors.stream import StreamActor
+from streamkit.backoff import Backoff
+from streamkit.hls.journal import keys_to_recover
+from streamkit.messages import (
+    BeginPublish,
+    ChildFailed,
+    EndPublish,
+    PublishAnswer,
+    PublisherFound,
+    PublisherGone,
+    PublishStream,
+    ReconcileStreams,
+    RecoverStream,
+    RestartStream,
+    ShutDown,
+    StopOverdue,
+    StopReport,
+    StopService,
+    StreamIdle,
+    StreamSettled,
+    StreamStopped,
+    UnpublishStream,
+)
+from streamkit.snapshots import StreamSnapshot
+from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTime
+
+logger = logging.getLogger(__name__)
+
+MAX_RESTARTS = 5
+RESTART_WINDOW = Seconds(60.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    """What the Supervisor knows of a key. `publish` counts publishes; messages about older ones are stale."""
+
+    ref: Ref
+    source: SourceKind
+    publish: int = 0
+    publisher: str | None = None
+    published_at: UnixTime | None = None
+    has_publisher: bool = False
+    settled: bool = False
+    deaths: list[float] = field(default_factory=list)
+
+
+class Supervisor(BaseActor):
+    """One per service."""
+
+    def __init__(self, *, services: Services) -> None:
+        super().__init__(name="supervisor")
+        self._services = services
+        self._entries: dict[StreamKey, _Entry] = {}
+        self._backoff = Backoff(first=Seconds(0.1), limit=Seconds(5.0), random=random.random)
+        self._stop_answer: concurrent.futures.Future[StopReport] | None = None
+        self._stopped: dict[StreamKey, int] = {}
+
+    def on_start(self) -> None:
+        """Resume what a killed service left behind, then let the database forget what nobody runs."""
+        keys = keys_to_recover(self._services.state_folder)
+        for key in keys:
+            entry = self._spawn(key, SourceKind.PULL)
+            tell(entry.ref, RecoverStream(publish=0, source=entry.source))
+        tell(self._services.database, ReconcileStreams(keys=keys))
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case PublishStream():
+                return self._publish(message)
+            case UnpublishStream():
+                return self._unpublish(message)
+            case PublisherGone():
+                return self._publisher_gone(message)
+            case PublisherFound():
+                return self._publisher_found(message)
+            case StreamSettled():
+                return self._settled(message)
+            case StreamIdle():
+                return self._idle(message)
+            case ChildFailed():
+                return self._child_failed(message)
+            case RestartStream():
+                return self._restart(message.key)
+            case StopService():
+                return self._stop_service(message)
+            case StreamStopped():
+                return self._stream_stopped(message.key, message.pending)
+            case StopOverdue():
+                return self._answer_stop()
+            case _:
+                return super().on_receive(message)
+
+    def on_exit(self, error: BaseException | None) -> None:
+        for entry in self._entries.values():
+            entry.ref.stop(block=False)
+        self._answer_stop()
+
+    # ---- publish and unpublish
+
+    def _publish(self, message: PublishStream) -> PublishAnswer:
+        key, entry = message.key, self._entries.get(message.key)
+        refusal = self._refusal(message, entry)
+        if refusal is not None:
+            logger.warning("Refused a publish: %s", refusal.refused, extra={"key": key})
+            return refusal
+        if entry is not None and entry.has_publisher:
+            entry.publisher = entry.publisher or message.publisher
+            return PublishAnswer()
+        entry = entry or self._spawn(key, message.source)
+        entry.publish += 1
+        entry.publisher, entry.published_at, entry.source = message.publisher, message.at, message.source
+        entry.has_publisher, entry.settled = True, False
+        tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source))
+        logger.info("Accepted a publish by %s", message.publisher or "an unnamed publisher", extra={"key": key})
+        return PublishAnswer()
+
+    def _refusal(self, message: PublishStream, entry: _Entry | None) -> PublishAnswer | None:
+        if self._stop_answer is not None:
+            return PublishAnswer(code="stopping", refused="the service is stopping")
+        if entry is not None and entry.has_publisher:
+            strangers = message.publisher and entry.publisher and message.publisher != entry.publisher
+            if strangers:
+                return PublishAnswer(code="busy", refused=f"stream {message.key} has a publisher already")
+            return None
+        running = sum(not other.settled for key, other in self._entries.items() if key != message.key)
+        limit = self._services.settings.limits.max_streams
+        if running >= limit:
+            return PublishAnswer(
+                code="capacity", refused=f"{running} streams are running, limits.max_streams is {limit}"
+            )
+        return None
+
+    def _unpublish(self, message: UnpublishStream) -> bool:
+        entry = self._entries.get(message.key)
+        if entry is None or entry.settled or self._is_stale(message, entry):
+            logger.debug("Ignored a late or unknown unpublish", extra={"key": message.key})
+            return False
+        entry.has_publisher = False
+        tell(entry.ref, EndPublish(publish=entry.publish))
+        logger.info("The publisher left", extra={"key": message.key})
+        return True
+
+    @staticmethod
+    def _is_stale(message: UnpublishStream, entry: _Entry) -> bool:
+        if message.publisher and entry.publisher:
+            return message.publisher != entry.publisher
+        if message.at is not None and entry.published_at is not None:
+            return message.at < entry.published_at
+        return False
+
+    # ---- what the StreamActors tell
+
+    def _current(self, key: StreamKey, publish: int) -> _Entry | None:
+        entry = self._entries.get(key)
+        return entry if entry is not None and entry.publish == publish else None
+
+    def _publisher_gone(self, message: PublisherGone) -> None:
+        if (entry := self._current(message.key, message.publish)) is not None:
+            entry.has_publisher = False
+
+    def _publisher_found(self, message: PublisherFound) -> None:
+        if (entry := self._current(message.key, message.publish)) is not None:
+            entry.has_publisher, entry.settled = True, False
+
+    def _settled(self, message: StreamSettled) -> None:
+        if (entry := self._current(message.key, message.publish)) is not None:
+            entry.has_publisher, entry.settled = False, True
+
+    def _idle(self, message: StreamIdle) -> None:
+        entry = self._current(message.key, message.publish)
+        if entry is None or not entry.settled or self._stop_answer is not None:
+            return
+        del self._entries[message.key]
+        entry.ref.stop(block=False)
+        self._services.board.remove(message.key)
+
+    # ---- supervision
+
+    def _spawn(self, key: StreamKey, source: SourceKind) -> _Entry:
+        ref = StreamActor.start(parent=self.me, key=key, services=self._services)
+        entry = self._entries[key] = _Entry(ref=ref, source=source)
+        return entry
+
+    def _child_failed(self, message: ChildFailed) -> None:
+        found = next(((k, e) for k, e in self._entries.items() if e.ref.actor_urn == message.urn), None)
+        if found is None:
+            return
+        key, entry = found
+        now = time.monotonic()
+        entry.deaths = [at for at in entry.deaths if now - at < RESTART_WINDOW] + [now]
+        if self._stop_answer is not None:
+            self._stream_stopped(key, 0)
+        elif len(entry.deaths) > MAX_RESTARTS:
+            self._give_up(key, message.error)
+        else:
+            delay = self._backoff.delay(len(entry.deaths))
+            logger.error("The stream's actor died and restarts: %s", message.error, extra={"key": key})
+            self._services.timers.after(delay, self.me, RestartStream(key=key))
+
+    def _restart(self, key: StreamKey) -> None:
+        entry = self._entries.get(key)
+        if entry is None or entry.ref.is_alive() or self._stop_answer is not None:
+            return
+        entry.ref = StreamActor.start(parent=self.me, key=key, services=self._services)
+        tell(entry.ref, RecoverStream(publish=entry.publish, source=entry.source))
+        if entry.has_publisher:
+            tell(entry.ref, BeginPublish(publish=entry.publish, source=entry.source))
+
+    def _give_up(self, key: StreamKey, error: str) -> None:
+        sentence = f"gave up after {MAX_RESTARTS} restarts in {RESTART_WINDOW:g} s: {error}"
+        logger.error("The stream failed: %s", sentence, extra={"key": key})
+        del self._entries[key]
+        self._services.board.publish(StreamSnapshot(key=key, state=StreamState.FAILED, last_error=sentence))
+
+    # ---- stop
+
+    def _stop_service(self, message: StopService) -> concurrent.futures.Future[StopReport]:
+        if self._stop_answer is None:
+            self._stop_answer = concurrent.futures.Future()
+            for entry in self._entries.values():
+                if not tell(entry.ref, ShutDown()):
+                    entry.ref.stop(block=False)
+            self._services.timers.after(message.deadline, self.me, StopOverdue())
+            for key in [key for key, entry in self._entries.items() if not entry.ref.is_alive()]:
+                self._stopped[key] = 0
+            self._answer_stop_when_complete()
+        return self._stop_answer
+
+    def _stream_stopped(self, key: StreamKey, pending: int) -> None:
+        self._stopped[key] = pending
+        self._answer_stop_when_complete()
+
+    def _answer_stop_when_complete(self) -> None:
+        if self._stop_answer is not None and self._stopped.keys() >= self._entries.keys():
+            self._answer_stop()
+
+    def _answer_stop(self) -> None:
+        if self._stop_answer is None or self._stop_answer.done():
+            return
+        pending = {key for key in self._entries if self._stopped.get(key, 1)}
+        report = StopReport(finished=len(self._entries) - len(pending), pending=tuple(sorted(pending)))
+        self._stop_answer.set_result(report)

@@ -1,0 +1,248 @@
+"""Uploader: brings a stream's segments and playlists to the object store, however long that takes.
+
+Receives  UploadSegment, UploadPlaylist (StreamActor); SendDone, SendFailed (upload workers); RetryDue (timer)
+Tells     the StreamActor: ObjectStored, UploadFailed
+Owns      the queue of one stream. It holds paths and the newest playlists, never the bytes of segments.
+Its death loses nothing that its parent still knows: every command may be repeated to a new one.
+
+Segments start in the order given, at most `in_flight` of them at once; one that failed keeps its place while it
+waits, so that an outage is probed by a few and not by the whole backlog. Playlists do not queue behind segments;
+of each name one version is under way and the newest one waits. Playlists of different names have no order.
+"""
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from actors.base import BaseActor, Ref, tell
+from actors.timers import Timer, Timers
+from actors.upload_pool import UploadPool
+from streamkit.backoff import LIMIT, Backoff
+from streamkit.errors import ObjectNotFoundError, StoreDeniedError, StoreError
+from streamkit.hls import names
+from streamkit.messages import Message, ObjectStored, UploadFailed, UploadPlaylist, UploadSegment
+from streamkit.storage.base import ObjectStore
+from streamkit.types import Seconds, StreamKey, UnixTime
+
+logger = logging.getLogger(__name__)
+
+REPORT_INTERVAL = Seconds(1.0)  # an upload's failures after its first are told this often at most
+REMEMBERED = 4096  # names of stored segments whose repeats are ignored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendDone(Message):
+    """Upload worker -> Uploader: the store acknowledged the object."""
+
+    name: str
+    stored_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFailed(Message):
+    """Upload worker -> Uploader: this attempt failed. `gone`: the local file vanished; `denied`: a human must act."""
+
+    name: str
+    error: str
+    gone: bool = False
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDue(Message):
+    """Timer -> Uploader: the wait after failed attempt number `attempt` is over. Late ones change nothing."""
+
+    name: str
+    attempt: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Upload:
+    """Something on its way: new, being sent, or waiting for its timer after a failure."""
+
+    name: str
+    content: Path | bytes
+    version: int = 0
+    attempt: int = 0  # failures so far
+    sending: bool = False
+    timer: Timer | None = None
+    reported_at: float = -math.inf  # monotonic seconds
+
+    def end_wait(self) -> None:
+        """Cancel the timer: the next look at the queue sends it."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def _live_cache_control(name: str) -> str:
+    return names.cache_control(name, live=True)
+
+
+class UploaderActor(BaseActor):
+    """One per stream. `in_flight` bounds the segments of this stream that are sent at once."""
+
+    def __init__(
+        self,
+        *,
+        parent: Ref,
+        key: StreamKey,
+        store: ObjectStore,
+        pool: UploadPool,
+        timers: Timers,
+        in_flight: int,
+        cache_control: Callable[[str], str] = _live_cache_control,
+    ) -> None:
+        super().__init__(parent=parent, name=f"uploader of {key}")
+        self._key = key
+        self._store = store
+        self._pool = pool
+        self._timers = timers
+        self._in_flight = in_flight
+        self._cache_control = cache_control
+        self._backoff = Backoff(random=random.random)
+        self._segments: dict[str, _Upload] = {}  # in the order given, until stored or gone
+        self._playlists: dict[str, _Upload] = {}  # what is sent or waits for its retry
+        self._newer: dict[str, UploadPlaylist] = {}  # what goes after the version that is being sent
+        self._versions: dict[str, int] = {}  # the newest version ever given
+        self._stored: dict[str, None] = {}  # the newest REMEMBERED segments, oldest first
+
+    def on_receive(self, message: Message) -> None:
+        """Handle one message, then send whatever may be sent."""
+        match message:
+            case UploadSegment():
+                self._add_segment(message)
+            case UploadPlaylist():
+                self._add_playlist(message)
+            case SendDone():
+                self._done(message)
+            case SendFailed():
+                self._failed(message)
+            case RetryDue():
+                self._retry(message)
+        self._send_what_may_go()
+
+    def on_exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - however it ended
+        """Begin nothing more; what is being sent may finish, but nobody hears of it."""
+        self._pool.forget(self.actor_urn)
+        for upload in self._all():
+            upload.end_wait()
+
+    # ---- commands
+
+    def _add_segment(self, message: UploadSegment) -> None:
+        if message.name not in self._segments and message.name not in self._stored:
+            self._segments[message.name] = _Upload(name=message.name, content=message.path)
+
+    def _add_playlist(self, message: UploadPlaylist) -> None:
+        if message.version <= self._versions.get(message.name, -1):
+            return
+        self._versions[message.name] = message.version
+        upload = self._playlists.setdefault(message.name, _Upload(name=message.name, content=b""))
+        if upload.sending:
+            self._newer[message.name] = message
+        else:
+            upload.content, upload.version = message.body, message.version
+
+    # ---- what became of an attempt
+
+    def _done(self, message: SendDone) -> None:
+        upload = self._find(message.name)
+        if upload is None:
+            return
+        self._remove(upload)
+        tell(self.parent, ObjectStored(name=upload.name, version=upload.version, stored_at=message.stored_at))
+        for other in self._all():
+            other.end_wait()  # the store works (again): nobody waits any longer for that
+
+    def _failed(self, message: SendFailed) -> None:
+        upload = self._find(message.name)
+        if upload is None:
+            return
+        upload.sending = False
+        upload.attempt += 1
+        self._report(upload, message)
+        if message.gone:
+            del self._segments[upload.name]
+            return
+        if newer := self._newer.pop(upload.name, None):
+            upload.content, upload.version = newer.body, newer.version
+        delay = LIMIT if message.denied else self._backoff.delay(upload.attempt)
+        upload.timer = self._timers.after(delay, self.me, RetryDue(name=upload.name, attempt=upload.attempt))
+
+    def _retry(self, message: RetryDue) -> None:
+        upload = self._find(message.name)
+        if upload is not None and upload.attempt == message.attempt:
+            upload.end_wait()
+
+    # ---- helpers
+
+    def _send_what_may_go(self) -> None:
+        for upload in self._playlists.values():
+            self._send(upload)
+        for upload in islice(self._segments.values(), self._in_flight):
+            self._send(upload)
+
+    def _send(self, upload: _Upload) -> None:
+        if upload.sending or upload.timer is not None:
+            return
+        upload.sending = True
+        job = partial(
+            _deliver,
+            self.me,
+            self._store,
+            upload.name,
+            names.object_name(self._key, upload.name),
+            upload.content,
+            self._cache_control(upload.name),
+        )
+        self._pool.submit(self.actor_urn, job, urgent=isinstance(upload.content, bytes))
+
+    def _remove(self, upload: _Upload) -> None:
+        if isinstance(upload.content, bytes):
+            del self._playlists[upload.name]
+            if newer := self._newer.pop(upload.name, None):
+                self._playlists[upload.name] = _Upload(name=newer.name, content=newer.body, version=newer.version)
+            return
+        del self._segments[upload.name]
+        self._stored[upload.name] = None
+        if len(self._stored) > REMEMBERED:
+            del self._stored[next(iter(self._stored))]
+
+    def _report(self, upload: _Upload, failure: SendFailed) -> None:
+        now = time.monotonic()
+        if failure.gone or now - upload.reported_at >= REPORT_INTERVAL:
+            upload.reported_at = now
+            event = UploadFailed(name=upload.name, attempt=upload.attempt, error=failure.error, gone=failure.gone)
+            tell(self.parent, event)
+
+    def _find(self, name: str) -> _Upload | None:
+        return self._playlists.get(name) or self._segments.get(name)
+
+    def _all(self) -> list[_Upload]:
+        """Everything that may be sent or wait: segments behind the first `in_flight` never do."""
+        return [*self._playlists.values(), *islice(self._segments.values(), self._in_flight)]
+
+
+def _deliver(ref: Ref, store: ObjectStore, name: str, object_name: str, content: Path | bytes, caching: str) -> None:
+    """Run in a worker: one attempt, whose outcome is told whatever happens, or the upload would wait for ever."""
+    media_type = names.content_type(name)
+    try:
+        if isinstance(content, bytes):
+            store.put_bytes(object_name, content, content_type=media_type, cache_control=caching)
+        else:
+            store.put_file(object_name, content, content_type=media_type, cache_control=caching)
+    except StoreError as error:
+        gone = isinstance(error, ObjectNotFoundError) and isinstance(content, Path)
+        tell(ref, SendFailed(name=name, error=str(error), gone=gone, denied=isinstance(error, StoreDeniedError)))
+    except Exception as error:
+        logger.exception("An upload of %s failed unexpectedly", object_name)
+        tell(ref, SendFailed(name=name, error=f"{type(error).__name__}: {error}"))
+    else:
+        tell(ref, SendDone(name=name, stored_at=UnixTime(time.time())))

@@ -1,0 +1,178 @@
+"""The command `streamkit`: reads arguments, calls what does the work, turns errors into a sentence and an exit code."""
+
+# ruff: noqa: PLC0415 - what a command needs is imported by it, so that --help and --version answer at once
+
+import os
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamkit import __version__
+from streamkit.errors import ConfigError, StreamKitError
+from streamkit.types import AudioSource, SourceInfo, VideoSource
+
+if TYPE_CHECKING:
+    from streamkit.settings import Settings
+
+_SOURCE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,6}/[1-9]\d{0,6}|[1-9]\d{0,2}(?:\.\d{1,3})?)", re.ASCII)
+OK, WRONG_CONFIGURATION, NOT_AVAILABLE, INTERRUPTED = 0, 2, 3, 130
+
+_HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
+
+\b
+Examples:
+  streamkit serve --embedded --demo   try it: no other server is needed
+  streamkit config check              validate the configuration, show what it comes to
+  streamkit migrate                   create or update the tables in PostgreSQL
+  streamkit serve                     production: PostgreSQL, S3 and an RTMP server
+
+The configuration is YAML (config/streamkit.yaml, or the file that STREAMKIT_CONFIG names) and environment variables
+such as DB_HOST, RTMP_SERVER, MINIO_ENDPOINT and SERVER_PORT, which win over YAML.
+
+\b
+Exit codes:
+  0         all went well
+  2         the configuration or the usage is wrong
+  3         something that is needed is not there: database, FFmpeg, a free port
+  130, 143  ended by SIGINT (Ctrl-C), by SIGTERM
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; every expected error is a sentence on standard error."""
+    try:
+        result = cli.main(args=argv, prog_name="streamkit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return WRONG_CONFIGURATION
+    except click.Abort:
+        return INTERRUPTED
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return WRONG_CONFIGURATION
+    except StreamKitError as error:
+        click.echo(f"streamkit: {error}", err=True)
+        return NOT_AVAILABLE
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        click.echo(f"streamkit: {error.strerror or error}{where}", err=True)
+        return NOT_AVAILABLE
+    return result if isinstance(result, int) else OK
+
+
+def _parse_source(_context: click.Context, _parameter: click.Parameter, text: str) -> SourceInfo:
+    """Return a publisher of H.264 in the given size and AAC stereo."""
+    match = _SOURCE.fullmatch(text)
+    if not match:
+        raise click.BadParameter("write it as WIDTHxHEIGHT@FPS, for example 1920x1080@30 or 1280x720@30000/1001")
+    video = VideoSource(codec="h264", width=int(match[1]), height=int(match[2]), fps=Fraction(match[3]))
+    return SourceInfo(video=video, audio=AudioSource(codec="aac", sample_rate=48_000, channels=2))
+
+
+@click.group(help=_HELP)
+@click.version_option(__version__, prog_name="streamkit")
+def cli() -> None:
+    """Hold the commands together."""
+
+
+_config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help="YAML file. Default: the one that STREAMKIT_CONFIG names, else config/streamkit.yaml, else built-in defaults.",
+)
+
+
+@cli.command()
+@click.option(
+    "--embedded",
+    is_flag=True,
+    help="Need no other server: SQLite, a local folder as object store, and an RTMP server of its own.",
+)
+@click.option(
+    "--demo/--no-demo",
+    default=False,
+    show_default=True,
+    help="Publish a test pattern to itself and print where to watch it; needs --embedded.",
+)
+@_config_option
+def serve(*, embedded: bool, demo: bool, path: Path | None) -> int:
+    """Run the encoder until SIGINT or SIGTERM.
+
+    \b
+    Examples:
+      streamkit serve --embedded --demo
+      SERVER_PORT=9090 streamkit serve --embedded
+      DB_HOST=db RTMP_SERVER=rtmp MINIO_ENDPOINT=minio:9000 streamkit serve
+    """
+    if demo and not embedded:
+        raise click.UsageError("--demo needs --embedded: it publishes to the RTMP server that --embedded starts")
+    settings = _load(path)
+    from streamkit.service import serve as run
+
+    return run(settings, embedded=embedded, demo=demo)
+
+
+@cli.command()
+@_config_option
+def migrate(path: Path | None) -> None:
+    """Create or update StreamKit's tables in PostgreSQL; safe to repeat, and at the same time on several machines.
+
+    \b
+    Example:
+      DB_HOST=db DB_PASSWORD=... streamkit migrate
+    """
+    settings = _load(path)
+    from streamkit.database.connection import database_url
+    from streamkit.database.migrate import upgrade_to_head
+
+    revision = upgrade_to_head(database_url(settings, embedded=False))
+    click.echo(f"the database '{settings.database.name}' is at revision {revision}")
+
+
+@cli.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@_config_option
+@click.option(
+    "--source",
+    default="1920x1080@30",
+    show_default=True,
+    metavar="WxH@FPS",
+    callback=_parse_source,
+    help="What the publisher sends, with AAC stereo; the renditions depend on it.",
+)
+def check(path: Path | None, source: SourceInfo) -> None:
+    """Validate the configuration; show it, the renditions of each ladder and the exact FFmpeg commands.
+
+    \b
+    Examples:
+      streamkit config check
+      streamkit config check --config ladders.yaml --source 1280x720@59.94
+    """
+    from streamkit.config_report import describe
+    from streamkit.ffmpeg.binary import find_ffmpeg
+    from streamkit.settings_loader import config_file
+
+    settings = _load(path)
+    click.echo(f"# {config_file(os.environ, path)} is valid")
+    ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
+    click.echo(describe(settings, source, ffmpeg.path, ffmpeg.version))
+
+
+def _load(path: Path | None) -> "Settings":
+    """Return the configuration, and log as it says from here on."""
+    from streamkit.logs import configure_logging
+    from streamkit.settings_loader import load_settings
+
+    settings = load_settings(os.environ, path)
+    configure_logging(settings.log)
+    return settings

@@ -1,0 +1,79 @@
+"""Pure: what a configuration comes to, as `streamkit config check` prints it; secrets are masked."""
+
+import shlex
+from collections.abc import Sequence
+
+import yaml
+
+from streamkit.ffmpeg.command import EncoderSpec, build_argv
+from streamkit.ladder import plan_renditions
+from streamkit.settings import Settings
+from streamkit.types import Epoch, Rendition, Seconds, SourceInfo, session_id
+
+_EXAMPLE_KEY = "STREAM_KEY"
+_HEADINGS = ("rendition", "picture", "fps", "video", "bit/s", "peak", "audio", "bit/s")
+
+
+def describe(settings: Settings, source: SourceInfo, ffmpeg: str, version: tuple[int, int]) -> str:
+    """Return the settings as YAML, who uses which ladder, and per ladder its renditions and FFmpeg command.
+
+    `ffmpeg` is the path of an FFmpeg of that `version` (major, minor). Raises LadderError when nothing of a ladder can
+    be made from `source`.
+    """
+    everything = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    ladders = [_ladder(settings, name, source, ffmpeg, version) for name in settings.ladders]
+    return "\n".join([everything, *_uses(settings), "", *ladders])
+
+
+def _uses(settings: Settings) -> list[str]:
+    """Return a line for each rule, in the order in which they are tried, and one for all other streams."""
+    rules = [(rule.match, rule.ladder, rule.reconnect_window) for rule in settings.streams]
+    rows = [("streams", "ladder", "reconnect window")]
+    for match, ladder, window in [*rules, ("all others" if rules else "all", None, None)]:
+        seconds = settings.sessions.reconnect_window if window is None else window
+        rows.append((match, ladder or settings.default_ladder, f"{seconds:g} s"))
+    return _table(rows)
+
+
+def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, version: tuple[int, int]) -> str:
+    renditions = plan_renditions(settings.ladders[name], source, ffmpeg_version=version)
+    spec = EncoderSpec(
+        ffmpeg=ffmpeg,
+        source=source,
+        renditions=renditions,
+        folder=settings.hls.output_dir / _EXAMPLE_KEY,
+        session=session_id(Epoch(0)),
+        first_sequence=0,
+        segment_duration=Seconds(settings.hls.segment_duration),
+        fast_start=settings.hls.fast_start,
+    )
+    title = f"ladder '{name}' for {_source(source)}:"
+    return "\n".join([title, *_table([_HEADINGS, *map(_row, renditions)]), "", shlex.join(build_argv(spec)), ""])
+
+
+def _source(source: SourceInfo) -> str:
+    video = source.video
+    if video is None:
+        return "a source without video"
+    return f"a source of {video.width}x{video.height} at {_number(float(video.fps or 0))} frames per second"
+
+
+def _row(rendition: Rendition) -> tuple[str, ...]:
+    picture = f"{rendition.width}x{rendition.height}" if rendition.video_codec else "none"
+    fps = _number(float(rendition.fps)) if rendition.fps else "-"
+    rates = [str(rate) if rate else "-" for rate in (rendition.video_bitrate, rendition.maxrate)]
+    video = f"{rendition.video_codec} {rendition.preset}".strip() if rendition.video_codec else "none"
+    channels = {1: "mono", 2: "stereo"}.get(rendition.audio_channels, f"{rendition.audio_channels} channels")
+    audio = f"{rendition.audio_codec} {channels}" if rendition.audio_codec else "none"
+    audio_rate = "-" if rendition.audio_codec in (None, "copy") else str(rendition.audio_bitrate)
+    return (rendition.name, picture, fps, video, *rates, audio, audio_rate)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return `rows` as lines with their columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

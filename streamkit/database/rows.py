@@ -1,0 +1,71 @@
+"""What the database answers: frozen rows and pages of them. Times are Unix seconds; the web renders ISO 8601."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from streamkit.types import RenditionName, Seconds, SessionId, StreamKey, StreamState, UnixTime
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """`items` from `offset` on, at most `limit` of `total`."""
+
+    items: tuple[Row, ...]
+    total: int
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRow:
+    """A row of `streams`."""
+
+    id: int
+    stream_key: StreamKey
+    status: StreamState
+    started_at: UnixTime | None
+    stopped_at: UnixTime | None
+    created_at: UnixTime
+    updated_at: UnixTime
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A row of `sessions`: one broadcast with its reconnects."""
+
+    id: int
+    stream_key: StreamKey
+    session: SessionId
+    status: StreamState
+    started_at: UnixTime
+    ended_at: UnixTime | None
+    end_reason: str | None
+    renditions: tuple[RenditionName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRow:
+    """A row of `segments`; `state` is 'closed', 'uploaded' or 'lost', `size` in bytes."""
+
+    session: SessionId
+    rendition: RenditionName
+    sequence: int
+    name: str
+    duration: Seconds
+    size: int
+    program_date_time: UnixTime
+    discontinuity: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCounts:
+    """How many keys the database knows: all, active (see StreamState.is_active), ended, and failed."""
+
+    total: int
+    active: int
+    inactive: int
+    failed: int

@@ -1,0 +1,77 @@
+"""Every error that StreamKit raises on purpose.
+
+StreamKitError
+├── ConfigError               the configuration is wrong: every problem, each with file, line, key and rule
+├── InvalidStreamKeyError     a stream key breaks the alphabet or length rule
+├── LadderError               no rendition of the ladder can be made from this source
+├── SourceError               what the publisher sends cannot be encoded, or the RTMP server cannot be played
+├── EncoderNotFoundError      no usable FFmpeg on this machine
+├── StoreError                an object store operation failed
+│   ├── ObjectNotFoundError   there is no such object (404)
+│   ├── StoreDeniedError      credentials or permissions (401, 403): a human must act
+│   └── StoreUnavailableError refused, reset, timed out, 5xx, 429: try again
+├── DatabaseUnavailableError  the database cannot be reached now
+├── ActorUnavailableError     an actor is stopped or did not answer in time
+└── ServiceError              the service cannot start or go on: a taken port, a missing folder
+"""
+
+
+class StreamKitError(Exception):
+    """Base of every deliberate error; `str(error)` is one sentence for a person."""
+
+
+class ConfigError(StreamKitError):
+    """The configuration is wrong. `problems` holds one line per problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InvalidStreamKeyError(StreamKitError):
+    """A stream key breaks the rule."""
+
+    def __init__(self, found: object, rule: str) -> None:
+        shown = ascii(found if isinstance(found, str) else type(found).__name__)
+        shown = shown if len(shown) <= 64 else shown[:61] + "..."
+        super().__init__(f"stream_key {shown} is not valid: it must be {rule}")
+
+
+class LadderError(StreamKitError):
+    """No rendition of the ladder can be made from this source."""
+
+
+class SourceError(StreamKitError):
+    """What the publisher sends cannot be encoded, or the RTMP server cannot be played."""
+
+
+class EncoderNotFoundError(StreamKitError):
+    """No usable FFmpeg on this machine."""
+
+
+class StoreError(StreamKitError):
+    """An object store operation failed."""
+
+
+class ObjectNotFoundError(StoreError):
+    """There is no such object."""
+
+
+class StoreDeniedError(StoreError):
+    """Credentials or permissions are wrong; retrying does not help until a human acts."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached or is overloaded; retry later."""
+
+
+class DatabaseUnavailableError(StreamKitError):
+    """The database cannot be reached now."""
+
+
+class ActorUnavailableError(StreamKitError):
+    """An actor is stopped or did not answer in time."""
+
+
+class ServiceError(StreamKitError):
+    """The service cannot start or go on."""

@@ -1,0 +1,234 @@
+"""Pure: what to encode -> the exact FFmpeg command, with the reason above each flag. FFmpeg 5.1 and newer.
+
+One process per stream reads FLV from standard input, decodes it once, and writes every rendition as MPEG-TS
+segments. It opens no network connection and ends by itself, cleanly, when its input ends.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+from pathlib import Path
+
+from streamkit.errors import ConfigError
+from streamkit.types import Rendition, RenditionName, Seconds, SessionId, SourceInfo
+
+PLAYLIST_LENGTH = 30
+"""Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
+DECODER_THREADS = 4
+ENCODER_THREADS = 4
+COPY_TOLERANCE = 0.99
+"""A copied 2 s GOP whose timestamps say 1.999 s must not become a 4 s segment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec:
+    """One run of FFmpeg. `segment_duration` in seconds; `first_sequence` numbers the first segment of the run.
+
+    Raises ConfigError when segments cannot be written to `folder`.
+    """
+
+    ffmpeg: str
+    source: SourceInfo
+    renditions: tuple[Rendition, ...]
+    folder: Path
+    session: SessionId
+    first_sequence: int
+    segment_duration: Seconds
+    fast_start: bool
+
+    def __post_init__(self) -> None:
+        # FFmpeg expands % in segment names, and has no escape for it there.
+        if "%" in str(self.folder):
+            raise ConfigError([f"HLS_OUTPUT_DIR must not contain '%': found {self.folder}"])
+
+
+def playlist_name(session: SessionId, rendition: RenditionName) -> str:
+    """Return the name of FFmpeg's own playlist: hidden, read for exact durations, never served."""
+    return f".{session}_{rendition}.m3u8"
+
+
+def build_argv(spec: EncoderSpec) -> list[str]:
+    """Return the FFmpeg command for `spec`; no part of it passes through a shell."""
+    argv = [spec.ffmpeg, *_global_options(), *_input_options(spec.source), *_filter_graph(spec.renditions)]
+    cuts = plan_cuts(spec)
+    for index, rendition in enumerate(spec.renditions):
+        argv += [
+            *_video_options(index, rendition, cuts),
+            *_audio_options(rendition),
+            *_hls_options(spec, rendition, cuts),
+        ]
+    return argv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """Where segments end, in seconds: the first two after `first` each, the others after `interval` each.
+
+    Both are whole numbers of frames in every rendition; `tolerance` is a fraction of the shortest frame.
+    """
+
+    interval: Fraction
+    first: Fraction
+    tolerance: Fraction
+
+
+def plan_cuts(spec: EncoderSpec) -> Cuts:
+    """Return cuts near `segment_duration` that fall on a frame of every rendition, whatever its frame rate.
+
+    At 59.94 and 29.97 frames per second 'the first frame after 2.000 s' is not always the same instant; 2.002 s is.
+    """
+    frames = [1 / rendition.fps for rendition in spec.renditions if rendition.fps and rendition.video_codec != "copy"]
+    wanted = Fraction(spec.segment_duration).limit_denominator(1_000_000)
+    grid = _common_multiple(frames) if frames else wanted
+    if grid > wanted:
+        grid = wanted
+    interval = max(1, round(wanted / grid)) * grid
+    # The hls muxer cannot cut audio alone at 1, 2, 4, 6 ... seconds; segment numbers that do not mean the
+    # same time in every rendition would cost more than the second that a fast start gains.
+    fast = spec.fast_start and all(rendition.video_codec for rendition in spec.renditions)
+    first = max(1, round(interval / 2 / grid)) * grid if fast else interval
+    return Cuts(interval=interval, first=first, tolerance=min(frames, default=grid) / 4)
+
+
+def _common_multiple(values: list[Fraction]) -> Fraction:
+    numerators = lcm(*(value.numerator for value in values))
+    return Fraction(numerators, gcd(*(value.denominator for value in values)))
+
+
+def _global_options() -> list[str]:
+    return [
+        "-hide_banner",
+        # Each line of the log says how serious it is; below warning there is nothing that explains a death.
+        *("-loglevel", "level+warning"),
+        # The human status line would fill the log; machine-readable progress goes to standard output instead.
+        "-nostats",
+        *("-progress", "pipe:1"),
+        *("-stats_period", "1"),
+        # Standard input is the media: never read commands from it.
+        "-nostdin",
+        # A restarted run finds the private playlists of the run before it.
+        "-y",
+        # Timestamps that jump are joined within 3 s, instead of filling an hour's gap with copies of one frame.
+        *("-dts_error_threshold", "3"),
+    ]
+
+
+def _input_options(source: SourceInfo) -> list[str]:
+    options = [
+        # The source is standard input and nothing else: no media can make FFmpeg open a file or a connection.
+        *("-protocol_whitelist", "pipe"),
+        # The output's frame rate is given below; guessing the input's costs a second of waiting.
+        *("-fpsprobesize", "0"),
+        # Every decoder thread delays the picture by one frame: one per core of a big machine would be half a second.
+        *("-threads", str(DECODER_THREADS)),
+    ]
+    if source.video is None or source.audio is None:
+        # FFmpeg waits 5 s for the second stream of an FLV. The headers said that there is none. (With both, it
+        # starts as soon as it saw both, and a limit could only make it miss one.)
+        options += ["-analyzeduration", "1"]
+    return [*options, "-f", "flv", "-i", "pipe:0"]
+
+
+def _filter_graph(renditions: tuple[Rendition, ...]) -> list[str]:
+    """Return the graph that scales one decoded picture to every encoded rendition i, as [v{i}]."""
+    encoded = [(i, rendition) for i, rendition in enumerate(renditions) if _is_encoded(rendition)]
+    if not encoded:
+        return []
+    # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
+    # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
+    chains = [
+        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear,setsar=1,format=yuv420p[v{i}]"
+        for i, rendition in encoded
+    ]
+    if len(encoded) == 1:
+        return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", "[0:v:0]", 1)]
+    outputs = "".join(f"[s{i}]" for i, _ in encoded)
+    return ["-filter_complex", ";".join([f"[0:v:0]split={len(encoded)}{outputs}", *chains])]
+
+
+def _is_encoded(rendition: Rendition) -> bool:
+    return rendition.video_codec not in (None, "copy")
+
+
+def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:
+    if rendition.video_codec is None:
+        return []
+    if rendition.video_codec == "copy":
+        return ["-map", "0:v:0", "-c:v", "copy"]
+    fps = rendition.fps or Fraction(30)
+    return [
+        *("-map", f"[v{index}]"),
+        *("-c:v", rendition.video_codec),
+        *("-preset", rendition.preset),
+        # zerolatency: no look-ahead and no frame threads, a frame leaves as soon as it came.
+        *(("-tune", rendition.tune) if rendition.tune else ()),
+        *("-profile:v", rendition.profile),
+        # With its default (1.5 threads per core, slices of the picture) x264 loses quality on big machines.
+        *("-threads", str(ENCODER_THREADS)),
+        # A constant frame rate: otherwise segments of a variable-rate source differ in length.
+        *("-r", f"{fps.numerator}/{fps.denominator}"),
+        *("-fps_mode", "cfr"),
+        # Key frames come where segments begin and nowhere else: not at scene changes, ...
+        *("-sc_threshold", "0"),
+        # ... not after so many frames (twice a segment's: a safety net only), ...
+        *("-g", str(max(1, round(fps * cuts.interval)) * 2)),
+        # ... but at the same instants in every rendition, so that players can switch between them.
+        *("-force_key_frames", _key_frame_expression(cuts)),
+        *("-b:v", str(rendition.video_bitrate)),
+        *("-maxrate", str(rendition.maxrate)),
+        *("-bufsize", str(rendition.bufsize)),
+    ]
+
+
+def _key_frame_expression(cuts: Cuts) -> str:
+    """Return FFmpeg's expression that is true at t = 0, first, 2 x first, then every interval (seconds)."""
+    first, interval, tolerance = float(cuts.first), float(cuts.interval), float(cuts.tolerance)
+    # Half a frame before the instant: a sum of floating-point numbers may fall just short of it.
+    if cuts.first == cuts.interval:
+        return f"expr:gte(t+{tolerance:.9f},n_forced*{interval!r})"
+    return f"expr:gte(t+{tolerance:.9f},if(lt(n_forced,2),n_forced*{first!r},(n_forced-2)*{interval!r}+{2 * first!r}))"
+
+
+def _audio_options(rendition: Rendition) -> list[str]:
+    if rendition.audio_codec is None:
+        return []
+    if rendition.audio_codec == "copy":
+        return ["-map", "0:a:0", "-c:a", "copy"]
+    return [
+        *("-map", "0:a:0"),
+        *("-c:a", rendition.audio_codec),
+        *("-b:a", str(rendition.audio_bitrate)),
+        *("-ac", str(rendition.audio_channels)),
+    ]
+
+
+def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[str]:
+    # "file:" makes FFmpeg take the rest as a path, whatever it begins with or contains.
+    folder = f"file:{spec.folder}"
+    return [
+        # No extra delay between audio and video for players' buffers: segments are complete when they are read.
+        *("-muxdelay", "0"),
+        *("-muxpreload", "0"),
+        # Encoders differ in how far before zero their first packet lies. Instead of shifting each output by
+        # its own amount, which would tear the renditions apart, all begin at exactly one second.
+        *("-avoid_negative_ts", "disabled"),
+        *("-output_ts_offset", "1"),
+        # Audio that stops holds video back for one second at most.
+        *("-max_interleave_delta", "1000000"),
+        *("-f", "hls"),
+        *("-hls_time", _hls_time(spec, rendition, cuts)),
+        *("-hls_list_size", str(PLAYLIST_LENGTH)),
+        *("-start_number", str(spec.first_sequence)),
+        *("-hls_segment_filename", f"{folder}/segment_{spec.session}_{rendition.name}_%d.ts"),
+        f"{folder}/{playlist_name(spec.session, rendition.name)}",
+    ]
+
+
+def _hls_time(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> str:
+    """Return the shortest segment in seconds, after which the muxer cuts at the next key frame."""
+    if rendition.video_codec is None:
+        return f"{float(cuts.interval):.6f}"
+    if rendition.video_codec == "copy":
+        return f"{spec.segment_duration * COPY_TOLERANCE:.6f}"
+    # Shorter than any distance of the forced key frames: each of them cuts.
+    return "0.2"

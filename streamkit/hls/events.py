@@ -1,0 +1,196 @@
+"""Everything that can happen to a stream's ledger, and how it is written to the journal.
+
+An event carries every number that was decided, so that replaying it decides nothing anew.
+"""
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+from streamkit.hls.segments import View
+from streamkit.types import Epoch, MediaSequence, Rendition, RenditionName, Seconds, SessionId, UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountersRestored:
+    """The numbers begin no lower than these: what another record, or the journal before compaction, knew."""
+
+    epoch: Epoch
+    next_sequence: MediaSequence
+    next_discontinuity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened:
+    """A new broadcast begins; one that is still open ends now."""
+
+    session: SessionId
+    epoch: Epoch
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegun:
+    """An encoder starts (again) at number `first` of `session`; a run before it ends."""
+
+    session: SessionId
+    first: MediaSequence
+    discontinuity: int
+    renditions: tuple[Rendition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRecorded:
+    """The encoder closed a segment of `size` bytes and `duration` seconds."""
+
+    session: SessionId
+    rendition: RenditionName
+    sequence: MediaSequence
+    size: int
+    duration: Seconds
+    closed_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentAcknowledged:
+    """The object store has the segment."""
+
+    session: SessionId
+    rendition: RenditionName
+    sequence: MediaSequence
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentLost:
+    """The segment will never reach the object store: its file is gone."""
+
+    session: SessionId
+    rendition: RenditionName
+    sequence: MediaSequence
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberForced:
+    """Number `sequence` waited long enough in `view`: it is released, and what is missing becomes a gap."""
+
+    view: View
+    sequence: MediaSequence
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The encoder of the session's last run ended, and every segment that it closed is recorded."""
+
+    session: SessionId
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """The broadcast is over: no number will be added."""
+
+    session: SessionId
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionArchived:
+    """The store has the playlists of the whole broadcast; the ledger may forget it."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesDeleted:
+    """These local segment files were deleted after they had expired."""
+
+    names: tuple[str, ...]
+
+
+Event = (
+    CountersRestored
+    | SessionOpened
+    | RunBegun
+    | SegmentRecorded
+    | SegmentAcknowledged
+    | SegmentLost
+    | NumberForced
+    | RunEnded
+    | SessionEnded
+    | SessionArchived
+    | FilesDeleted
+)
+
+_KINDS: dict[str, type[Event]] = {
+    "counters": CountersRestored,
+    "session_opened": SessionOpened,
+    "run_begun": RunBegun,
+    "closed": SegmentRecorded,
+    "uploaded": SegmentAcknowledged,
+    "lost": SegmentLost,
+    "forced": NumberForced,
+    "run_ended": RunEnded,
+    "session_ended": SessionEnded,
+    "archived": SessionArchived,
+    "deleted": FilesDeleted,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+_TEXT_FIELDS = frozenset({"session", "rendition"})
+_WHOLE_FIELDS = frozenset(
+    {"epoch", "next_sequence", "next_discontinuity", "first", "discontinuity", "sequence", "size"}
+)
+_TIME_FIELDS = frozenset({"at", "closed_at", "duration"})
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """Return the event as a JSON object."""
+    record: dict[str, Any] = {"event": _NAMES[type(event)]}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        record[field.name] = [_from_rendition(one) for one in value] if field.name == "renditions" else value
+    return record
+
+
+def from_record(record: object) -> Event:
+    """Return the event that a JSON object describes; raise ValueError when it describes none."""
+    if not isinstance(record, dict) or record.get("event") not in _KINDS:
+        raise ValueError("not an event of the journal")
+    kind = _KINDS[record["event"]]
+    expected = {field.name for field in fields(kind)}
+    if set(record) - {"event"} != expected:
+        raise ValueError(f"the fields of {record['event']} are not {', '.join(sorted(expected))}")
+    return kind(**{name: _value(name, record[name]) for name in expected})
+
+
+def _value(name: str, value: Any) -> Any:
+    """Return the JSON value of one field as the event holds it, of the type that its name tells."""
+    if name == "view":
+        return View(value)
+    if name == "renditions" and isinstance(value, list):
+        return tuple(_to_rendition(one) for one in value)
+    if name == "names" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    whole = type(value) is int
+    right = (
+        (name in _TEXT_FIELDS and isinstance(value, str))
+        or (name in _WHOLE_FIELDS and whole and value >= 0)
+        or (name in _TIME_FIELDS and (whole or type(value) is float))
+    )
+    if not right:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _from_rendition(rendition: Rendition) -> dict[str, Any]:
+    record = {field.name: getattr(rendition, field.name) for field in fields(rendition)}
+    return record | {"fps": None if rendition.fps is None else str(rendition.fps)}
+
+
+def _to_rendition(record: dict[str, Any]) -> Rendition:
+    try:
+        return Rendition(**record | {"fps": None if record["fps"] is None else Fraction(record["fps"])})
+    except (TypeError, KeyError, ZeroDivisionError) as error:
+        raise ValueError(f"not a rendition: {error}") from error

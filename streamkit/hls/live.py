@@ -1,0 +1,162 @@
+"""The sliding window of one view: which numbers the live playlists list now. Only the ledger moves it."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from streamkit.hls.book import Book, Mark, Run, merge_renditions
+from streamkit.hls.segments import MICRO, Segment, View
+from streamkit.types import BitsPerSecond, Rendition, RenditionName, Seconds, UnixTime
+
+PRESENT_WITHIN = 3
+"""A rendition with no segment in this many newest numbers is left out of the multivariant playlist."""
+LEAST_TARGETS = 3  # target durations that a live playlist must not fall below (RFC 8216 6.2.2)
+COPY_HEADROOM = 1  # seconds above the first segment: a copied source's key frames wander
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A released number: its shortest length, and the renditions that have it. Never changed (RFC 8216 6.2.1)."""
+
+    sequence: int
+    span_us: int
+    listed: frozenset[RenditionName]
+
+
+@dataclass(slots=True)
+class PeakRate:
+    """The peak segment bit rate of RFC 8216 4.1, over segments of at least half a target duration.
+
+    A shorter one (the last of a run) counts together with the one before it, so that one key frame in a tenth of
+    a second does not make the whole rendition look ten times as heavy.
+    """
+
+    peak: int = 0
+    _before: tuple[int, int] = (0, 0)
+
+    def add(self, size: int, duration_us: int, target: int) -> None:
+        """Take in the next segment of `size` bytes."""
+        before_size, before_us = self._before if 2 * duration_us < target * MICRO else (0, 0)
+        self._before = (size, duration_us)
+        total_us = before_us + duration_us
+        self.peak = max(self.peak, -(-(before_size + size) * 8 * MICRO // total_us))
+
+
+class LiveWindow:
+    """The newest released numbers of one session, at least `window` seconds and three target durations of them."""
+
+    def __init__(self, view: View, *, window: Seconds, segment_duration: Seconds) -> None:
+        self.view = view
+        self.book: Book | None = None
+        self.cursor = 0
+        """The next number to release."""
+        self.target_duration = self._least_target = ceil(segment_duration)
+        self.renditions: tuple[Rendition, ...] = ()
+        """Every rendition with a live media playlist: those of the newest released run first."""
+        self._window_us = round(window * MICRO)
+        self._run: Run | None = None
+        self._span_us = self._longest_us = 0
+        self._entries: deque[_Entry] = deque()
+        self._rates: dict[RenditionName, PeakRate] = {}
+
+    def show(self, book: Book, at: UnixTime) -> None:
+        """Leave the session that was shown, released or not, and begin with the first number of `book`."""
+        self._leave(at)
+        self.book, self.cursor = book, book.first
+        self.target_duration, self.renditions = self._least_target, ()
+        self._run, self._rates, self._span_us, self._longest_us = None, {}, 0, 0
+        self._entries.clear()
+
+    def release(self, at: UnixTime) -> None:
+        """List the number at the cursor as it is now, for ever, and let the oldest ones go."""
+        book, sequence = self._book, self.cursor
+        self._enter_run(book.run_at(sequence))
+        names = [rendition.name for rendition in self.renditions]
+        listed = frozenset(name for name in names if self._can_list(book.mark(name, sequence)))
+        durations = [book.duration_us(name, sequence) for name in names]
+        self._grow_target(max(durations))
+        for name in listed:
+            rate = self._rates.setdefault(name, PeakRate())
+            rate.add(book.size(name, sequence), book.duration_us(name, sequence), self.target_duration)
+        self._entries.append(_Entry(sequence, min(durations), listed))
+        self._span_us += min(durations)
+        if self.view is View.BUCKET:
+            book.listed += len(listed)
+        self.cursor += 1
+        self._slide(at)
+
+    @property
+    def is_ended(self) -> bool:
+        """True when nothing will be added: the broadcast is over and all of it is released (EXT-X-ENDLIST)."""
+        return self.book is not None and self.book.ended_at is not None and self.cursor == self.book.end
+
+    @property
+    def is_released(self) -> bool:
+        """True when there is something to list."""
+        return bool(self._entries)
+
+    def segments(self, name: RenditionName) -> Iterator[Segment]:
+        """Yield what the rendition's live playlist lists, oldest first."""
+        for entry in self._entries:
+            yield self._book.segment(name, entry.sequence, gap=name not in entry.listed)
+
+    def present(self) -> tuple[Rendition, ...]:
+        """Return the renditions that players should choose from, best first; never none.
+
+        One that has missed several numbers in a row is left out until it comes back.
+        """
+        renditions = self._run.renditions if self._run else ()
+        newest = [self._entries[-back] for back in range(1, min(PRESENT_WITHIN, len(self._entries)) + 1)]
+        alive = tuple(rendition for rendition in renditions if any(rendition.name in one.listed for one in newest))
+        return alive or renditions
+
+    def peak(self, name: RenditionName) -> BitsPerSecond:
+        """Return the peak segment bit rate measured so far; 0 before the first segment."""
+        return BitsPerSecond(self._rates[name].peak if name in self._rates else 0)
+
+    @property
+    def _book(self) -> Book:
+        if self.book is None:
+            raise RuntimeError("the window shows no session yet")
+        return self.book
+
+    @property
+    def _playlist_us(self) -> int:
+        """The longest that any playlist of this window was; a rendition's own may be longer by some frames."""
+        return self._longest_us + self.target_duration * MICRO
+
+    def _can_list(self, mark: Mark) -> bool:
+        return mark.is_stored or (self.view is View.LOCAL and mark is Mark.CLOSED)
+
+    def _enter_run(self, run: Run) -> None:
+        if run is not self._run:
+            self._run, self.renditions = run, merge_renditions(run.renditions, self.renditions)
+
+    def _grow_target(self, longest_us: int) -> None:
+        """Keep EXT-X-TARGETDURATION at or above every rounded EXTINF (RFC 8216 4.3.3.1).
+
+        The value must not change, so it is chosen with the first released number: at least the configured segment
+        duration, and with headroom for a copied source, whose key frames are not ours. It grows all the same when
+        a longer segment comes, because a too small value is worse: players would give up on the next segment.
+        """
+        longest = (longest_us + MICRO // 2) // MICRO
+        copied = self._run is not None and any(one.video_codec == "copy" for one in self._run.renditions)
+        if copied and not self._entries:
+            longest = max(longest, self._least_target) + COPY_HEADROOM
+        self.target_duration = max(self.target_duration, longest)
+
+    def _slide(self, at: UnixTime) -> None:
+        self._longest_us = max(self._longest_us, self._span_us)
+        least_us = max(self._window_us, LEAST_TARGETS * self.target_duration * MICRO)
+        while self._span_us - self._entries[0].span_us >= least_us:
+            if self.view is View.LOCAL:
+                self._book.unlist(self._entries[0].sequence, at, self._playlist_us)
+            self._span_us -= self._entries.popleft().span_us
+
+    def _leave(self, at: UnixTime) -> None:
+        if self.book is None or self.view is not View.LOCAL:
+            return
+        oldest = self._entries[0].sequence if self._entries else self.cursor
+        for sequence in range(oldest, self.book.end):
+            self.book.unlist(sequence, at, self._playlist_us)

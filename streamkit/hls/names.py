@@ -1,0 +1,104 @@
+"""The file names of a stream: how they are made, read back, and what may be served. Design section 3."""
+
+import re
+from dataclasses import dataclass
+
+from streamkit.types import MediaSequence, RenditionName, Seconds, SessionId, StreamKey
+
+MULTIVARIANT = "playlist.m3u8"
+"""The live entry point: the multivariant playlist, or the media playlist of a one-rendition ladder."""
+
+_SESSION = r"s[0-9a-hjkmnp-tv-z]{7}"  # streamkit.types.session_id
+_RENDITION = r"[A-Za-z0-9][A-Za-z0-9-]{0,31}"  # no '_', so that it separates the parts without ambiguity
+_NUMBER = r"0|[1-9][0-9]{0,14}"  # one spelling per number
+_SEGMENT = re.compile(rf"segment_({_SESSION})_({_RENDITION})_({_NUMBER})\.ts", re.ASCII)
+_VOD = re.compile(rf"{_SESSION}(?:_{_RENDITION})?\.m3u8", re.ASCII)
+_LIVE = re.compile(rf"{_RENDITION}\.m3u8", re.ASCII)
+
+_CONTENT_TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".ts": "video/mp2t",
+    ".m4s": "video/mp4",
+    ".mp4": "video/mp4",
+    ".jpg": "image/jpeg",
+}
+_YEAR = 31_536_000
+_VOD_MAX_AGE = 3600
+_USUAL_DURATION = Seconds(2.0)
+_ENDED_MAX_AGE = 5  # the same URL goes live again when the publisher comes back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentName:
+    """The parts of a segment's file name."""
+
+    session: SessionId
+    rendition: RenditionName
+    sequence: MediaSequence
+
+
+def segment_name(session: SessionId, rendition: RenditionName, sequence: MediaSequence) -> str:
+    """Return the name that stands for this one segment's content for ever."""
+    return f"segment_{session}_{rendition}_{sequence}.ts"
+
+
+def parse_segment_name(name: str) -> SegmentName | None:
+    """Return the parts of a segment's file name, or None when `name` is anything else."""
+    match = _SEGMENT.fullmatch(name)
+    if match is None:
+        return None
+    session, rendition, sequence = match.groups()
+    return SegmentName(
+        session=SessionId(session), rendition=RenditionName(rendition), sequence=MediaSequence(int(sequence))
+    )
+
+
+def media_playlist_name(rendition: RenditionName) -> str:
+    """Return the name of a rendition's live media playlist."""
+    return f"{rendition}.m3u8"
+
+
+def vod_multivariant_name(session: SessionId) -> str:
+    """Return the name of the entry point of a whole broadcast."""
+    return f"{session}.m3u8"
+
+
+def vod_media_name(session: SessionId, rendition: RenditionName) -> str:
+    """Return the name of one rendition's media playlist of a whole broadcast."""
+    return f"{session}_{rendition}.m3u8"
+
+
+def private_playlist_name(session: SessionId, rendition: RenditionName) -> str:
+    """Return the name of FFmpeg's own playlist, which only the watcher reads: the dot keeps it from being public."""
+    return f".{session}_{rendition}.m3u8"
+
+
+def object_name(key: StreamKey, file: str) -> str:
+    """Return the name in the bucket, and the path below the site's root, of a stream's file."""
+    return f"hls/{key}/{file}"
+
+
+def is_public_name(name: str) -> bool:
+    """Return whether a stream's file of this name may ever be served; the whole name must match."""
+    return any(pattern.fullmatch(name) for pattern in (_SEGMENT, _LIVE, _VOD))
+
+
+def content_type(name: str) -> str:
+    """Return the media type of a stream's file by its suffix (RFC 8216 4, 10)."""
+    return _CONTENT_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+
+
+def cache_control(name: str, *, live: bool, segment_duration: Seconds = _USUAL_DURATION) -> str:
+    """Return the Cache-Control of a stream's file.
+
+    A segment's URL means one content for ever. A live playlist changes about every `segment_duration` seconds, so
+    half of it is the oldest copy that a player may get; `live` False is a stream that has ended. The playlists of
+    a whole broadcast change only when a late segment comes in.
+    """
+    if _SEGMENT.fullmatch(name):
+        return f"public, max-age={_YEAR}, immutable"
+    if _VOD.fullmatch(name):
+        return f"public, max-age={_VOD_MAX_AGE}"
+    if live:
+        return f"public, max-age={max(1, int(segment_duration / 2))}"
+    return f"public, max-age={_ENDED_MAX_AGE}"

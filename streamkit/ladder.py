@@ -1,0 +1,184 @@
+"""Pure: what the publisher sends and the operator's ladder -> the renditions that FFmpeg is asked for."""
+
+from fractions import Fraction
+from math import ceil
+
+from streamkit.errors import LadderError
+from streamkit.settings import LadderSettings, RenditionSettings
+from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SourceInfo, VideoSource
+
+DEFAULT_FPS = Fraction(30)
+"""Used when the publisher does not say how many frames per second it sends."""
+MAXRATE_RATIO, BUFSIZE_RATIO = 1.07, 1.5
+FPS_TOLERANCE = Fraction(101, 100)
+"""A measured rate of 60.02 is meant as 60: it is not halved to fit below 60."""
+SMALLEST_VIDEO_BITRATE = 64_000
+
+_TS_VIDEO = frozenset({"h264", "hevc"})
+_TS_AUDIO = frozenset({"aac", "mp3"})
+# The first FFmpeg whose FLV demuxer knows a codec that only enhanced RTMP carries (FFmpeg's Changelog).
+_ENHANCED_SINCE = {
+    **dict.fromkeys(("hevc", "av1", "vp9"), (6, 1)),
+    **dict.fromkeys(("vvc", "vp8", "opus", "flac", "ac3", "eac3"), (8, 0)),
+}
+
+
+def plan_renditions(
+    ladder: LadderSettings, source: SourceInfo, *, ffmpeg_version: tuple[int, int] = (9, 0)
+) -> tuple[Rendition, ...]:
+    """Return what to encode: at least one rendition, in the ladder's order, never larger than the source.
+
+    Without video there is exactly one, audio-only, rendition; without audio the audio-only rungs are left out.
+    Raises LadderError when FFmpeg cannot read the source, or nothing of the ladder can be made from it.
+    """
+    _check_readable(source, ffmpeg_version)
+    if source.video is None:
+        return (_only_audio(ladder, source),)
+    rungs = _fitting(ladder.renditions, source.video)
+    renditions = [
+        _audio_rendition(rung, source.audio) if rung.audio_only else _picture_rendition(rung, source, source.video)
+        for rung in rungs
+        if source.audio is not None or not rung.audio_only
+    ]
+    if not renditions:
+        raise LadderError("the ladder has audio-only renditions alone and the source has no audio")
+    return tuple(renditions)
+
+
+def capped_fps(fps: Fraction | None, max_fps: float) -> Fraction:
+    """Return the source's rate, divided by the smallest integer that brings it to `max_fps` or below.
+
+    Dividing drops frames evenly (59.94 becomes 29.97, never 30), so that motion stays smooth.
+    """
+    rate = fps if fps is not None and fps > 0 else DEFAULT_FPS
+    limit = Fraction(max_fps).limit_denominator(1001)
+    if limit < rate <= limit * FPS_TOLERANCE:
+        return limit
+    return rate / ceil(rate / limit)
+
+
+def _check_readable(source: SourceInfo, version: tuple[int, int]) -> None:
+    if source.video is None and source.audio is None:
+        raise LadderError("the source has neither video nor audio")
+    if source.video is not None and min(source.video.width, source.video.height) < 2:
+        raise LadderError(f"the source's picture size {source.video.width}x{source.video.height} cannot be encoded")
+    for medium in (source.video, source.audio):
+        since = _ENHANCED_SINCE.get(medium.codec, (0, 0)) if medium else (0, 0)
+        if medium is not None and version < since:
+            raise LadderError(
+                f"the publisher sends {medium.codec}, which needs FFmpeg {since[0]}.{since[1]} or newer; "
+                f"this is FFmpeg {version[0]}.{version[1]}: publish H.264 and AAC, or update FFmpeg"
+            )
+
+
+def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[RenditionSettings]:
+    """Return the rungs that do not enlarge the picture, or the lowest one if all would."""
+    short_side = min(video.width, video.height)
+    fits = [rung for rung in rungs if rung.height is None or rung.audio_only or rung.height <= short_side]
+    if any(not rung.audio_only for rung in fits):
+        return fits
+    pictures = [rung for rung in rungs if not rung.audio_only]
+    lowest = min(pictures, key=lambda rung: rung.height or 0, default=None)
+    return [rung for rung in rungs if rung.audio_only or rung is lowest]
+
+
+def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: VideoSource) -> Rendition:
+    audio_codec, audio_bitrate, channels = _audio(rung, source.audio)
+    if rung.video_codec == "copy":
+        _check_copy(video.codec, _TS_VIDEO, "H.264 and HEVC", rung)
+        bitrate = source.video_bitrate or BitsPerSecond(0)
+        return Rendition(
+            name=RenditionName(rung.name),
+            video_codec="copy",
+            width=video.width,
+            height=video.height,
+            fps=video.fps,
+            video_bitrate=bitrate,
+            maxrate=bitrate,
+            audio_codec=audio_codec,
+            audio_bitrate=audio_bitrate,
+            audio_channels=channels,
+        )
+    width, height = _size(rung.height or 0, video)
+    bitrate, maxrate, bufsize = _rates(rung, width * height, video)
+    return Rendition(
+        name=RenditionName(rung.name),
+        video_codec=rung.video_codec,
+        width=width,
+        height=height,
+        fps=capped_fps(video.fps, rung.max_fps),
+        video_bitrate=bitrate,
+        maxrate=maxrate,
+        bufsize=bufsize,
+        preset=rung.preset,
+        tune=rung.tune,
+        profile=rung.profile,
+        audio_codec=audio_codec,
+        audio_bitrate=audio_bitrate,
+        audio_channels=channels,
+    )
+
+
+def _size(height: int, video: VideoSource) -> tuple[int, int]:
+    """Return even (width, height) whose short side is `height`, or the source's own size if that is smaller."""
+    short, long = sorted((video.width, video.height))
+    if height > short:
+        side, other = short // 2 * 2, long // 2 * 2
+    else:
+        side = height // 2 * 2
+        other = max(side, round(Fraction(long * side, short) / 2) * 2)
+    return (other, side) if video.width >= video.height else (side, other)
+
+
+def _rates(rung: RenditionSettings, pixels: int, video: VideoSource) -> tuple[BitsPerSecond, BitsPerSecond, int]:
+    """Return (bitrate, maxrate, bufsize) in bit/s and bits, reduced when the picture is smaller than the rung's.
+
+    Half the pixels need more than half the bits: the exponent 0.75 is the usual rule of thumb.
+    """
+    short, long = sorted((video.width, video.height))
+    wanted_pixels = (rung.height or 0) ** 2 * long / short
+    # Rounding to even sizes is no reason to reduce anything.
+    scale = (pixels / wanted_pixels) ** 0.75 if (rung.height or 0) > short else 1.0
+    full = rung.video_bitrate or 0
+    bitrate = max(min(full, SMALLEST_VIDEO_BITRATE), round(full * scale))
+    maxrate = round(rung.maxrate * scale) if rung.maxrate else round(bitrate * MAXRATE_RATIO)
+    bufsize = round(rung.bufsize * scale) if rung.bufsize else round(bitrate * BUFSIZE_RATIO)
+    return BitsPerSecond(bitrate), BitsPerSecond(max(bitrate, maxrate)), bufsize
+
+
+def _only_audio(ladder: LadderSettings, source: SourceInfo) -> Rendition:
+    """Return the one rendition of a source without video: the audio-only rung, or the best rung's audio."""
+    rung = next((rung for rung in ladder.renditions if rung.audio_only), None)
+    if rung is not None:
+        return _audio_rendition(rung, source.audio)
+    return _audio_rendition(ladder.renditions[0], source.audio, name="audio")
+
+
+def _audio_rendition(rung: RenditionSettings, audio: AudioSource | None, name: str | None = None) -> Rendition:
+    codec, bitrate, channels = _audio(rung, audio)
+    return Rendition(
+        name=RenditionName(name or rung.name),
+        video_codec=None,
+        audio_codec=codec,
+        audio_bitrate=bitrate,
+        audio_channels=channels,
+    )
+
+
+def _audio(rung: RenditionSettings, audio: AudioSource | None) -> tuple[str | None, BitsPerSecond, int]:
+    """Return (codec, bit rate, channels); mono is never widened to stereo."""
+    if audio is None:
+        return None, BitsPerSecond(0), 0
+    if rung.audio_codec == "copy":
+        _check_copy(audio.codec, _TS_AUDIO, "AAC and MP3", rung)
+        return "copy", BitsPerSecond(rung.audio_bitrate), audio.channels
+    channels = min(rung.audio_channels, audio.channels) if audio.channels > 0 else rung.audio_channels
+    return rung.audio_codec, BitsPerSecond(rung.audio_bitrate), channels
+
+
+def _check_copy(codec: str, allowed: frozenset[str], names: str, rung: RenditionSettings) -> None:
+    if codec not in allowed:
+        raise LadderError(
+            f"rendition '{rung.name}' copies {codec}, which cannot go into MPEG-TS segments: "
+            f"only {names} can; encode it instead"
+        )

@@ -1,0 +1,453 @@
+"""Every actor message, grouped by receiver.
+
+Commands are imperative, events are past tense, questions name the type of their answer. All are immutable.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamkit.ffmpeg.progress import Progress
+from streamkit.types import (
+    Epoch,
+    MediaSequence,
+    RenditionName,
+    Seconds,
+    SessionId,
+    SourceInfo,
+    SourceKind,
+    StreamKey,
+    StreamState,
+    UnixTime,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Base of all messages."""
+
+
+# ---- Supervisor ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishStream(Message):
+    """Front end or embedded ingest -> Supervisor (ask): may this publisher go on? Answer: PublishAnswer.
+
+    `publisher` identifies the connection (nginx-rtmp's clientid, SRS's client_id, ...; None when the caller has
+    none). A repeat for the same publisher is accepted and changes nothing. `at` is the sender's clock, used only to
+    order this publish and a later unpublish of the same sender.
+    """
+
+    key: StreamKey
+    publisher: str | None
+    at: UnixTime | None = None
+    source: SourceKind = SourceKind.PULL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAnswer(Message):
+    """`refused` is None when the publish was accepted; else `code` ('capacity', 'busy', 'stopping') and a reason."""
+
+    code: str = "accepted"
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpublishStream(Message):
+    """Front end or embedded ingest -> Supervisor (ask): the publisher went away. Answer: bool, whether it mattered.
+
+    An unpublish of another publisher than the current one, or of an unknown key, changes nothing. With
+    publisher None it means whichever publisher is current, unless `at` is older than that one's publish.
+    """
+
+    key: StreamKey
+    publisher: str | None
+    at: UnixTime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopService(Message):
+    """Composition root -> Supervisor (ask): finish every stream within `deadline` seconds.
+
+    Answer: a concurrent Future of StopReport.
+    """
+
+    deadline: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReport(Message):
+    """How the stop went: streams finished, and keys whose uploads were still pending (they resume at start)."""
+
+    finished: int
+    pending: tuple[StreamKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherGone(Message):
+    """StreamActor -> Supervisor: the media of publish number `publish` ended; another publisher may come."""
+
+    key: StreamKey
+    publish: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherFound(Message):
+    """StreamActor -> Supervisor: media flows again although no webhook announced it (restart, lost webhook)."""
+
+    key: StreamKey
+    publish: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettled(Message):
+    """StreamActor -> Supervisor: no encoder runs or is awaited for publish number `publish`: capacity is free."""
+
+    key: StreamKey
+    publish: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamIdle(Message):
+    """StreamActor -> Supervisor: nothing is left to do since publish number `publish`; stop me unless a newer came."""
+
+    key: StreamKey
+    publish: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStopped(Message):
+    """StreamActor -> Supervisor: answer to ShutDown; `pending` objects are not in the store yet."""
+
+    key: StreamKey
+    pending: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOverdue(Message):
+    """Timer -> Supervisor: the stop's deadline passed; answer with what is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartStream(Message):
+    """Timer -> Supervisor: the backoff after a StreamActor's death is over."""
+
+    key: StreamKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildFailed(Message):
+    """Any actor -> its parent: I died of `error` (one sentence). Sent at most once, also when on_start raised."""
+
+    urn: str
+    name: str
+    error: str
+
+
+# ---- StreamActor -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginPublish(Message):
+    """Supervisor -> StreamActor: an accepted publish. Opens a session, or resumes the one that is reconnecting.
+
+    `publish` numbers the publishes of a key in this process; later messages about an older number change nothing.
+    """
+
+    publish: int
+    source: SourceKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndPublish(Message):
+    """Supervisor -> StreamActor: the publisher of publish number `publish` went away."""
+
+    publish: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverStream(Message):
+    """Supervisor -> StreamActor after a crash: upload what the journal left, then resume or finish its session."""
+
+    publish: int
+    source: SourceKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutDown(Message):
+    """Supervisor -> StreamActor: end the session now, upload what is left, then tell StreamStopped. Repeats: ignored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRecalled(Message):
+    """Database -> StreamActor: the highest numbers the database knows of this key (zeros for a new key)."""
+
+    epoch: Epoch
+    next_sequence: MediaSequence
+    discontinuity_sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDetected(Message):
+    """Feed -> StreamActor: the headers of connection `run` are in; an encoder can be started."""
+
+    run: int
+    source: SourceInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceClosed(Message):
+    """Feed -> StreamActor: connection `run` ended; `error` is None when the publisher simply went away."""
+
+    run: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderProgressed(Message):
+    """FFmpeg reader -> StreamActor, about once a second."""
+
+    run: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderExited(Message):
+    """FFmpeg reader -> StreamActor, once per run, after everything it wrote was read."""
+
+    run: int
+    returncode: int
+    log: tuple[str, ...]
+    """The first and last lines of standard error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentClosed(Message):
+    """SegmentWatcher -> StreamActor: FFmpeg finished a segment. In order per rendition, exactly once."""
+
+    run: int
+    rendition: RenditionName
+    sequence: MediaSequence
+    path: Path
+    size: int
+    duration: Seconds
+    closed_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderScanned(Message):
+    """SegmentWatcher -> StreamActor: answer to ScanFolder; every SegmentClosed of the run was told before."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStored(Message):
+    """Uploader -> StreamActor: the store acknowledged the object. `version` repeats the command's."""
+
+    name: str
+    version: int
+    stored_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadFailed(Message):
+    """Uploader -> StreamActor: attempt number `attempt` failed; it is retried unless `gone`.
+
+    `gone` is True when the local file does not exist any more: the segment is lost.
+    """
+
+    name: str
+    attempt: int
+    error: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(Message):
+    """Timer -> StreamActor, every second while it lives."""
+
+
+# ---- SegmentWatcher --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRun(Message):
+    """StreamActor -> SegmentWatcher: report the segments of this encoder run from number `first_sequence` on.
+
+    Told before FFmpeg starts, and again to a SegmentWatcher that replaces a dead one.
+    """
+
+    run: int
+    session: SessionId
+    renditions: tuple[RenditionName, ...]
+    first_sequence: MediaSequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFolder(Message):
+    """StreamActor -> SegmentWatcher: the encoder of `run` ended; look at everything, then tell FolderScanned."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesClosed(Message):
+    """Watchdog thread -> SegmentWatcher: a file in the folder was closed. Only a hint: repeats are harmless."""
+
+    path: str
+
+
+# ---- Uploader --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadSegment(Message):
+    """StreamActor -> Uploader: store this file. Retried with backoff until acknowledged. A repeat is ignored."""
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPlaylist(Message):
+    """StreamActor -> Uploader: store these bytes. Of several for one name only the newest `version` is kept."""
+
+    name: str
+    body: bytes
+    version: int
+
+
+# ---- Database --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveStream(Message):
+    """StreamActor -> Database: upsert the `streams` row. Older epochs, and older revisions of one, change nothing."""
+
+    key: StreamKey
+    epoch: Epoch
+    revision: int
+    state: StreamState
+    started_at: UnixTime | None
+    stopped_at: UnixTime | None
+    next_sequence: MediaSequence
+    discontinuity_sequence: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSession(Message):
+    """StreamActor -> Database: upsert the `sessions` row of (key, session). Older revisions change nothing.
+
+    Told after the key's first SaveStream: a session belongs to a stream that the database knows.
+    """
+
+    key: StreamKey
+    session: SessionId
+    epoch: Epoch
+    revision: int
+    state: StreamState
+    started_at: UnixTime
+    ended_at: UnixTime | None
+    end_reason: str | None
+    renditions: tuple[RenditionName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSegment(Message):
+    """StreamActor -> Database: upsert a `segments` row, keyed by (key, session, rendition, sequence).
+
+    `state` is 'closed', 'uploaded' or 'lost' and only moves forward.
+    """
+
+    key: StreamKey
+    session: SessionId
+    rendition: RenditionName
+    sequence: MediaSequence
+    name: str
+    duration: Seconds
+    size: int
+    program_date_time: UnixTime
+    discontinuity: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallStream(Message):
+    """StreamActor -> Database: tell me StreamRecalled for this key. Not answered while the database is away."""
+
+    key: StreamKey
+    urn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileStreams(Message):
+    """Supervisor -> Database at start, before it accepts a publish: only these streams outlived the last service.
+
+    Every other row that says it is active ends with the reason 'the service stopped while it was live', as soon as
+    the database is there. One service per database is assumed: the rows of a second one would end as well. What was
+    saved in this process before the rows could be looked at is left alone.
+    """
+
+    keys: tuple[StreamKey, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListStreams(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of Page[StreamRow], newest publish first."""
+
+    offset: int
+    limit: int
+    active_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindStream(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of StreamRow | None."""
+
+    key: StreamKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSessions(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of Page[SessionRow], newest first."""
+
+    key: StreamKey
+    offset: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSegments(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of tuple[SegmentRow, ...] in sequence order.
+
+    Segments of the key's newest session that has any, of one rendition (None: the first of the session).
+    """
+
+    key: StreamKey
+    rendition: RenditionName | None = None
+    limit: int = 10000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountStreams(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of StreamCounts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckDatabase(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of None; it raises DatabaseUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushDatabase(Message):
+    """Composition root -> Database (ask) at stop: answer is a concurrent Future of the number of rows not written."""
+
+    deadline: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake(Message):
+    """An actor -> itself, through the timer or a worker's callback: look at your queue again."""

@@ -1,0 +1,326 @@
+"""The embedded RTMP server: takes publishers (RTMP 1.0 section 7.2.2.6), one per stream key."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+
+from streamkit.errors import InvalidStreamKeyError, SourceError, StreamKitError
+from streamkit.messages import PublishAnswer
+from streamkit.rtmp import chunks
+from streamkit.rtmp.amf0 import AmfValue
+from streamkit.rtmp.chunks import RtmpMessage
+from streamkit.rtmp.connection import (
+    ACK_WINDOW,
+    SIGNATURE_SIZE,
+    STREAM_BEGIN,
+    VERSION,
+    RtmpConnection,
+    signature,
+    text_at,
+)
+from streamkit.rtmp.errors import RtmpProtocolError
+from streamkit.rtmp.feed import Feed, FeedListener, tell
+from streamkit.rtmp.pipe import Pipes
+from streamkit.types import StreamKey, parse_stream_key
+
+log = logging.getLogger(__name__)
+
+PUBLISH_TIMEOUT = 10.0
+"""Seconds that a connection may be open without publishing."""
+MAX_CONNECTIONS = 256
+_DYNAMIC_LIMIT = 2  # 5.4.5
+_STREAM_ID = 1  # the message stream that createStream hands out; one is enough for a publisher
+_UNPUBLISH = ("FCUnpublish", "deleteStream", "closeStream")
+
+Authorize = Callable[[StreamKey, str], Awaitable[PublishAnswer]]
+Unpublished = Callable[[StreamKey, str], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Publication:
+    """A publisher's hold on a stream key, from its `publish` until it goes away or is refused."""
+
+    key: StreamKey
+    publisher: str
+    feed: Feed
+    connection: "IngestConnection"
+    accepted: bool = False
+    owner: object | None = None
+    """Who claimed the feed last; only that one may disconnect the publisher."""
+
+
+class IngestServer:
+    """Listens, and knows who publishes which key. Everything here runs in the loop's thread.
+
+    `authorize` decides about each publisher; `unpublished` hears once of the end of each one that it accepted.
+    """
+
+    def __init__(self, app: str, pipes: Pipes, authorize: Authorize, unpublished: Unpublished) -> None:
+        self.app, self.pipes = app, pipes
+        self.publications: dict[StreamKey, Publication] = {}
+        self.connections: set[IngestConnection] = set()
+        self._authorize, self._unpublished = authorize, unpublished
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = 0
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen on the first address of `host`; port 0 takes a free one. Returns the port.
+
+        Raises StreamKitError when the port is taken or the address is not ours.
+        """
+        try:
+            infos = await self.pipes.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            self._server = await self.pipes.loop.create_server(
+                lambda: IngestConnection(self), sock=_bound(infos[0][0], infos[0][4])
+            )
+        except OSError as error:
+            text = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise StreamKitError(f"cannot take RTMP publishers on {host}:{port}: {text.lower()}") from error
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Stop listening and disconnect everyone."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    async def settled(self) -> None:
+        """Return when every `authorize` and `unpublished` that was begun has ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def publish(self, key: StreamKey, connection: "IngestConnection") -> Publication | None:
+        """Reserve the key for the connection and ask `authorize`; None when someone else publishes it."""
+        if key in self.publications:
+            return None
+        self._count += 1
+        publication = Publication(key, f"ingest-{self._count}", Feed(key, self.pipes), connection)
+        publication.feed.flow = connection.transport
+        self.publications[key] = publication
+        self._spawn(self._decide(publication))
+        return publication
+
+    def unpublish(self, publication: Publication, error: str | None) -> None:
+        """The publisher went away: free the key and tell everyone. Idempotent."""
+        if self.publications.get(publication.key) is not publication:
+            return
+        del self.publications[publication.key]
+        publication.feed.end(error)
+        if publication.accepted:
+            self._spawn(self._tell_unpublished(publication))
+
+    async def _decide(self, publication: Publication) -> None:
+        key, publisher = publication.key, publication.publisher
+        try:
+            answer = await self._authorize(key, publisher)
+        except Exception:  # whatever fails there, this publisher is refused and the server goes on
+            log.exception("stream %s: the decision about publisher %s failed", key, publisher)
+            answer = PublishAnswer(code="error", refused="the server cannot decide about publishers now")
+        is_gone = self.publications.get(key) is not publication
+        if answer.refused is not None:
+            log.info("stream %s: publisher %s is refused: %s", key, publisher, answer.refused)
+            self.unpublish(publication, answer.refused)
+            publication.connection.refuse("NetStream.Publish.Denied", answer.refused)
+        elif is_gone:
+            await self._tell_unpublished(publication)
+        else:
+            publication.accepted = True
+            log.info("stream %s: publisher %s is accepted", key, publisher)
+            publication.connection.accept(publication)
+
+    async def _tell_unpublished(self, publication: Publication) -> None:
+        try:
+            await self._unpublished(publication.key, publication.publisher)
+        except Exception:  # the owner's mistake must not end the loop that all streams share
+            log.exception("stream %s: nobody could be told that its publisher went away", publication.key)
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = self.pipes.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class IngestConnection(RtmpConnection):
+    """One publisher's connection: handshake, connect, createStream, publish, then media into its feed."""
+
+    def __init__(self, server: IngestServer) -> None:
+        super().__init__()
+        self._server = server
+        self._publication: Publication | None = None
+        self._greeted = self._connected = False
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._server.connections) >= MAX_CONNECTIONS:
+            log.warning("an RTMP connection is refused: %d are open", MAX_CONNECTIONS)
+            self.transport.abort()
+            return
+        self._server.connections.add(self)
+        self._expect_publish()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._end(None)
+        self._stop_waiting()
+
+    def fail(self, error: SourceError) -> None:
+        log.info("an RTMP publisher is disconnected: %s", error)
+        self._end(str(error))
+        self.transport.abort()
+
+    def take_handshake(self, data: bytes) -> int | None:
+        if data and data[0] != VERSION:
+            raise RtmpProtocolError(f"the client speaks version {data[0]} of RTMP, or something else altogether")
+        if len(data) < 1 + SIGNATURE_SIZE:
+            return None
+        if not self._greeted:  # S0, S1 and S2 (which echoes C1); clients with digests accept that from version 0
+            self.transport.write(bytes((VERSION,)) + signature() + data[1 : 1 + SIGNATURE_SIZE])
+            self._greeted = True
+        return 1 + 2 * SIGNATURE_SIZE if len(data) >= 1 + 2 * SIGNATURE_SIZE else None
+
+    def take_media(self, messages: list[RtmpMessage]) -> None:
+        if self._publication is not None:
+            self._publication.feed.receive(messages)
+
+    def take_command(self, name: str, arguments: list[AmfValue]) -> None:
+        transaction = arguments[0]
+        match name:
+            case "connect":
+                self._connect(arguments)
+            case "createStream":
+                self.command("_result", transaction, None, _STREAM_ID)
+            case "releaseStream" | "FCPublish":
+                self.command("_result", transaction, None, None)
+            case "publish":
+                self._publish(text_at(arguments, 2))
+            case "play":
+                self._refuse_play()
+            case _ if name in _UNPUBLISH:
+                self._end(None)
+            case _:
+                log.debug("the RTMP command %s is not answered", name)
+
+    def accept(self, publication: Publication) -> None:
+        """The publisher may go on."""
+        self._stop_waiting()
+        self.user_control(STREAM_BEGIN, _STREAM_ID)
+        self._status("status", "NetStream.Publish.Start", f"{publication.key} is live")
+
+    def refuse(self, code: str, why: str) -> None:
+        """Tell the publisher why not, and disconnect it."""
+        self._publication = None
+        self._status("error", code, why)
+        self.transport.close()
+
+    def _connect(self, arguments: list[AmfValue]) -> None:
+        properties = arguments[1] if len(arguments) > 1 else None
+        app = properties.get("app") if isinstance(properties, dict) else None
+        found = app.partition("?")[0].strip("/") if isinstance(app, str) else ""
+        if found != self._server.app:
+            why = f"publish to rtmp://.../{self._server.app}: there is no application {found[:64]!a} here"
+            self.command("_error", arguments[0], None, _info("error", "NetConnection.Connect.Rejected", why))
+            self.transport.close()
+            return
+        self._connected = True
+        self.control(chunks.WINDOW_ACK_SIZE, ACK_WINDOW.to_bytes(4, "big"))
+        self.control(chunks.SET_PEER_BANDWIDTH, ACK_WINDOW.to_bytes(4, "big") + bytes((_DYNAMIC_LIMIT,)))
+        self.announce_chunk_size()
+        answer = {**_info("status", "NetConnection.Connect.Success", "welcome"), "objectEncoding": 0}
+        self.command("_result", arguments[0], {"fmsVer": "FMS/3,0,1,123", "capabilities": 31}, answer)
+
+    def _publish(self, name: str) -> None:
+        if self._publication is not None or not self._connected:
+            raise RtmpProtocolError("the publisher publishes twice, or before it connects")
+        try:
+            key = parse_stream_key(name.partition("?")[0])
+        except InvalidStreamKeyError as error:
+            self.refuse("NetStream.Publish.BadName", str(error))
+            return
+        self._publication = self._server.publish(key, self)
+        if self._publication is None:
+            self.refuse("NetStream.Publish.BadName", f"{key} is being published already")
+
+    def _refuse_play(self) -> None:
+        why = "this server takes publishers; players use HLS"
+        self._status("error", "NetStream.Play.Failed", why)
+        self.transport.close()
+
+    def _status(self, level: str, code: str, description: str) -> None:
+        self.command("onStatus", 0, None, _info(level, code, description), stream_id=_STREAM_ID)
+
+    def _end(self, error: str | None) -> None:
+        publication, self._publication = self._publication, None
+        if publication is not None:
+            self._server.unpublish(publication, error)
+            self._expect_publish()
+
+    def _expect_publish(self) -> None:
+        if not self.transport.is_closing():
+            self._idle = self._server.pipes.loop.call_later(PUBLISH_TIMEOUT, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+
+class IngestSource:
+    """An owner's claim on the publisher of a key."""
+
+    def __init__(self, server: Callable[[], IngestServer | None], key: StreamKey) -> None:
+        self._server, self._key = server, key
+        self._publication: Publication | None = None
+        self.last_error: str | None = None
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of media since the publisher began."""
+        return 0 if self._publication is None else self._publication.feed.bytes_received
+
+    def start(self, run: int, listener: FeedListener) -> None:
+        """Claim the publisher; tells source_closed when there is none. A later claim replaces an earlier one."""
+        server = self._server()
+        publication = None if server is None else server.publications.get(self._key)
+        if publication is None:
+            self.last_error = f"nobody publishes {self._key}"
+            tell(self._key, listener.source_closed, run, self.last_error)
+            return
+        publication.owner = self
+        self._publication = publication
+        publication.feed.bind(run, listener)
+
+    def attach(self, sock: socket.socket) -> None:
+        """See Feed.attach."""
+        if self._publication is None or self._publication.owner is not self:
+            sock.close()
+        else:
+            self._publication.feed.attach(sock)
+
+    def close(self) -> None:
+        """Disconnect the publisher and end the encoder's input. Idempotent."""
+        publication = self._publication
+        if publication is not None and publication.owner is self:
+            publication.feed.close()
+            publication.connection.transport.close()
+
+
+def _info(level: str, code: str, description: str) -> dict[str, AmfValue]:
+    return {"level": level, "code": code, "description": description}
+
+
+def _bound(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    sock.settimeout(0)
+    return sock

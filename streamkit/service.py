@@ -1,0 +1,244 @@
+"""Composition root: configuration -> store, database, RTMP -> actors -> Sanic, and everything stopped in reverse.
+
+With `__main__` the only module of `streamkit/` that imports `actors/`.
+"""
+
+import concurrent.futures
+import logging
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pykka
+from sanic import Sanic
+
+from actors.base import Ref
+from actors.database import DatabaseActor
+from actors.folder_watch import FolderWatch
+from actors.services import STATE_FOLDER, Services
+from actors.supervisor import Supervisor
+from actors.timers import Timers
+from actors.upload_pool import UploadPool
+from streamkit.database.connection import database_url
+from streamkit.errors import ActorUnavailableError, ServiceError
+from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
+from streamkit.ffmpeg.demo import build_demo_argv
+from streamkit.ffmpeg.leftovers import reap_leftovers
+from streamkit.logs import configure_logging
+from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
+from streamkit.rtmp.loop import RtmpLoop
+from streamkit.settings import Settings
+from streamkit.snapshots import SnapshotBoard
+from streamkit.storage import open_store
+from streamkit.types import Seconds, SourceKind, StreamKey
+from streamkit.web.app import create_app
+from streamkit.web.bridge import ask
+from streamkit.web.deps import WebDeps
+
+logger = logging.getLogger(__name__)
+
+DEMO_KEY = StreamKey("demo")
+ACCEPT_TIMEOUT = Seconds(2.0)
+FLUSH_DEADLINE = Seconds(5.0)
+ACTOR_STOP_TIMEOUT = 5.0
+
+
+def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
+    """Run the service until SIGINT or SIGTERM, and return the exit code.
+
+    Raises a StreamKitError with one sentence when it cannot start.
+    """
+    configure_logging(settings.log)
+    ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
+    _check_port(settings)
+    _prepare_folders(settings)
+    with ExitStack() as stack:
+        service = Service(settings, ffmpeg, embedded=embedded, stack=stack)
+        app = service.create_app()
+        if embedded:
+            service.start_ingest()
+        app.after_server_start(service.announce_and_demo(demo=embedded and demo))
+        app.before_server_stop(service.drain)
+        app.run(
+            host=settings.server.host,
+            port=settings.server.port,
+            single_process=True,  # a worker process would be a second Supervisor
+            access_log=False,
+            motd=False,
+        )
+    return 0
+
+
+class Service:
+    """Everything that runs. What is started is registered on `stack`, which stops it in reverse order."""
+
+    def __init__(self, settings: Settings, ffmpeg: FfmpegInfo, *, embedded: bool, stack: ExitStack) -> None:
+        self._settings = settings
+        self._ffmpeg = ffmpeg
+        self._embedded = embedded
+        self._stack = stack
+        self.board = SnapshotBoard()
+        timers = Timers()
+        stack.callback(timers.stop)
+        store = open_store(settings, embedded=embedded)
+        stack.callback(store.close)
+        self.database: Ref = DatabaseActor.start(url=database_url(settings, embedded=embedded), timers=timers)
+        stack.callback(self._stop_database)
+        watch = FolderWatch()
+        watch.start()
+        stack.callback(watch.stop)
+        uploads = UploadPool(settings.limits.upload_workers)
+        stack.callback(uploads.close, Seconds(2.0))
+        self._rtmp = RtmpLoop(settings.rtmp)
+        self._rtmp.start()
+        stack.callback(self._rtmp.stop, Seconds(2.0))
+        self.services = Services(
+            settings=settings,
+            ffmpeg=ffmpeg,
+            board=self.board,
+            timers=timers,
+            rtmp=self._rtmp,
+            watch=watch,
+            store=store,
+            uploads=uploads,
+            database=self.database,
+            default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
+        )
+        self.supervisor: Ref = Supervisor.start(services=self.services)
+        stack.callback(self._stop_actors)
+
+    def create_app(self) -> Sanic[Any, Any]:
+        """Return the front end on this service."""
+        deps = WebDeps(
+            settings=self._settings,
+            board=self.board,
+            supervisor=self.supervisor,
+            database=self.database,
+            store=self.services.store,
+            encoder_check=lambda: f"{self._ffmpeg.path} {self._ffmpeg.version_text}",
+        )
+        return create_app(deps)
+
+    def start_ingest(self) -> None:
+        """Let publishers connect to StreamKit itself."""
+        host, port = self._settings.server.host, self._settings.rtmp.port
+        self._rtmp.start_ingest(host, port, self._authorize, self._unpublished)
+
+    async def _authorize(self, key: StreamKey, publisher: str) -> PublishAnswer:
+        message = PublishStream(key=key, publisher=publisher, source=SourceKind.INGEST)
+        try:
+            answer: PublishAnswer = await ask(self.supervisor, message, timeout=ACCEPT_TIMEOUT)
+        except ActorUnavailableError as error:
+            return PublishAnswer(code="stopping", refused=str(error))
+        return answer
+
+    async def _unpublished(self, key: StreamKey, publisher: str) -> None:
+        try:
+            await ask(self.supervisor, UnpublishStream(key=key, publisher=publisher), timeout=ACCEPT_TIMEOUT)
+        except ActorUnavailableError as error:
+            logger.warning("Could not note that a publisher left: %s", error, extra={"key": key})
+
+    def announce_and_demo(self, *, demo: bool) -> Callable[[Any], Any]:
+        """Return the listener that says where everything is, and publishes the test pattern."""
+
+        async def listener(_app: Any) -> None:
+            print(self._banner(demo=demo), flush=True)
+            if demo:
+                self._start_demo()
+
+        return listener
+
+    def _banner(self, *, demo: bool) -> str:
+        server, rtmp = self._settings.server, self._settings.rtmp
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
+        site = f"http://{host}:{server.port}"
+        key = DEMO_KEY if demo else "mystream"
+        lines = [f"StreamKit is running.  Page: {site}/   API: {site}/docs"]
+        if demo:
+            lines.append(f"  Test pattern: {site}/hls/{key}/playlist.m3u8 (plays within seconds)")
+        if self._embedded:
+            lines += [
+                "  Publish your own (OBS: Settings > Stream > Custom):",
+                f"    Server:     rtmp://{host}:{rtmp.port}/{rtmp.app}",
+                f"    Stream key: {'mystream' if demo else key}",
+                f"    Plays at:   {site}/hls/mystream/playlist.m3u8",
+            ]
+        else:
+            lines.append(
+                f"  Waiting for webhooks at {site}/events/published, pulling from rtmp://{rtmp.server}:{rtmp.port}"
+            )
+        return "\n".join(lines)
+
+    def _start_demo(self) -> None:
+        rtmp = self._settings.rtmp
+        argv = build_demo_argv(self._ffmpeg.path, f"rtmp://127.0.0.1:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self._stack.callback(_end_process, process)
+
+    async def drain(self, _app: Any) -> None:
+        """Refuse new publishes and finish the broadcasts, while players can still fetch the last segments."""
+        deadline = Seconds(self._settings.server.shutdown_deadline)
+        try:
+            message = StopService(deadline=deadline)
+            report: StopReport = await ask(self.supervisor, message, timeout=Seconds(deadline + 1))
+        except ActorUnavailableError as error:
+            logger.error("The broadcasts could not be finished: %s", error)
+            return
+        if report.pending:
+            keys = ", ".join(report.pending)
+            logger.warning("Uploads are left for the next start: %s", keys)
+        logger.info("Stopped with %d broadcasts finished", report.finished)
+
+    def _stop_actors(self) -> None:
+        self.supervisor.stop(timeout=ACTOR_STOP_TIMEOUT)
+        for ref in pykka.ActorRegistry.get_all():
+            if ref.actor_urn != self.database.actor_urn:
+                ref.stop(timeout=ACTOR_STOP_TIMEOUT)
+
+    def _stop_database(self) -> None:
+        try:
+            flushed: concurrent.futures.Future[int] = self.database.ask(
+                FlushDatabase(deadline=FLUSH_DEADLINE), block=True, timeout=FLUSH_DEADLINE
+            )
+            unwritten = flushed.result(FLUSH_DEADLINE + 1)
+        except (pykka.Timeout, pykka.ActorDeadError, TimeoutError) as error:
+            logger.warning("The database actor did not flush: %s", error or type(error).__name__)
+        else:
+            if unwritten:
+                logger.warning("%d rows were not written to the database", unwritten)
+        self.database.stop(timeout=ACTOR_STOP_TIMEOUT)
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise ServiceError when the HTTP port cannot be had: Sanic's own error is a traceback."""
+    host, port = settings.server.host, settings.server.port
+    try:
+        with socket.create_server((host, port)):
+            return
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServiceError(f"cannot listen on {host}:{port} ({reason}); set SERVER_PORT to a free port") from error
+
+
+def _prepare_folders(settings: Settings) -> None:
+    folder = settings.hls.output_dir / STATE_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for pid in reap_leftovers(folder):
+            logger.warning("Killed FFmpeg %d, which an earlier run left behind", pid)
+    except OSError as error:
+        raise ServiceError(f"cannot write to HLS_OUTPUT_DIR {folder.parent}: {error.strerror or error}") from error
+
+
+def _end_process(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=3)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,115 @@
+"""HTTP connections whose every request ends by a deadline, however slowly the other side trickles.
+
+urllib3's read timeout is per recv: a server that sends one byte now and then would hold a request for ever.
+Here each send and recv waits at most `idle` seconds and never past the deadline of the thread's request.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import certifi
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from streamkit.types import Seconds
+
+_PIECE = 262_144  # bytes given to one send, so that progress is noticed between pieces
+
+
+class DeadlineExceededError(TimeoutError):
+    """The request took too long in total, or its client is closing."""
+
+
+class _Request(threading.local):
+    """What the running thread's request may still wait for; nothing is limited outside of `deadline()`."""
+
+    ends_at = float("inf")
+    idle: float | None = None
+    closing: threading.Event | None = None
+
+
+_request = _Request()
+
+
+@contextmanager
+def deadline(total: Seconds, *, idle: Seconds, closing: threading.Event) -> Iterator[None]:
+    """Limit the requests that this thread makes inside: `total` seconds for all, `idle` for each send or recv.
+
+    When `closing` is set they end after at most `idle` seconds.
+    """
+    _request.ends_at, _request.idle, _request.closing = time.monotonic() + total, idle, closing
+    try:
+        yield
+    finally:
+        _request.__dict__.clear()
+
+
+def _patience() -> float | None:
+    if _request.idle is None:
+        return None
+    left = _request.ends_at - time.monotonic()
+    if left <= 0 or (_request.closing is not None and _request.closing.is_set()):
+        raise DeadlineExceededError("the time for this request is over")
+    return min(left, _request.idle)
+
+
+class _PlainSocket(socket.socket):
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(_patience())
+        return super().recv_into(*args)
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        rest = memoryview(data).cast("B")
+        while rest:
+            self.settimeout(_patience())
+            rest = rest[self.send(rest[:_PIECE], flags) :]
+
+
+class _TlsSocket(ssl.SSLSocket):
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(_patience())
+        return super().recv_into(*args)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        rest = memoryview(data).cast("B")
+        while rest:
+            self.settimeout(_patience())
+            rest = rest[self.send(rest[:_PIECE], flags) :]
+
+
+class _PlainConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        return _PlainSocket(connected.family, connected.type, connected.proto, fileno=connected.detach())
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = HTTPSConnection  # its sockets come from the context's sslsocket_class
+
+
+def connection_pool(*, connections: int, connect_timeout: Seconds, read_timeout: Seconds) -> urllib3.PoolManager:
+    """Return a pool that obeys `deadline()`, keeps `connections` open, and never retries or follows redirects.
+
+    A redirect would repeat signed headers to whichever host a server names; retries belong to the caller.
+    """
+    tls = ssl.create_default_context()
+    tls.load_verify_locations(certifi.where())
+    tls.sslsocket_class = _TlsSocket
+    pool = urllib3.PoolManager(
+        num_pools=1,
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
+        retries=urllib3.Retry(total=False, redirect=0, raise_on_redirect=False, raise_on_status=False),
+        ssl_context=tls,
+    )
+    pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return pool

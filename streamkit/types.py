@@ -1,0 +1,121 @@
+"""Names with units, and the small values that every part of StreamKit shares."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import NewType
+
+from streamkit.errors import InvalidStreamKeyError
+
+StreamKey = NewType("StreamKey", str)
+SessionId = NewType("SessionId", str)
+RenditionName = NewType("RenditionName", str)
+Epoch = NewType("Epoch", int)
+"""Unix seconds at which a session opened; strictly grows per stream key."""
+MediaSequence = NewType("MediaSequence", int)
+Seconds = NewType("Seconds", float)
+UnixTime = NewType("UnixTime", float)
+BitsPerSecond = NewType("BitsPerSecond", int)
+
+STREAM_KEY_RULE = "1 to 64 characters from A-Z a-z 0-9 _ -, beginning with a letter or digit"
+_STREAM_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+_SESSION_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32: sorts as the numbers do
+
+
+def parse_stream_key(text: object) -> StreamKey:
+    """Return `text` as a stream key that is safe in a path, a URL and a bucket key.
+
+    Raises InvalidStreamKeyError, whose message states the rule and never echoes more than 64 characters.
+    """
+    if not isinstance(text, str) or not _STREAM_KEY.fullmatch(text):
+        raise InvalidStreamKeyError(text, STREAM_KEY_RULE)
+    return StreamKey(text)
+
+
+def session_id(epoch: Epoch) -> SessionId:
+    """Return the session's id: 's' and seven base-32 digits of its epoch, so that ids sort by time."""
+    digits, rest = "", int(epoch)
+    for _ in range(7):
+        rest, digit = divmod(rest, 32)
+        digits = _SESSION_DIGITS[digit] + digits
+    return SessionId("s" + digits)
+
+
+class StreamState(StrEnum):
+    """A stream's life, as `/stats` and the rows show it."""
+
+    ACCEPTED = "accepted"
+    CONNECTING = "connecting"
+    LIVE = "live"
+    RECONNECTING = "reconnecting"
+    FINISHING = "finishing"
+    ENDED = "ended"
+    FAILED = "failed"
+
+    @property
+    def is_active(self) -> bool:
+        """True while the stream holds an encoder, waits for its publisher, or still has work to finish."""
+        return self not in (StreamState.ENDED, StreamState.FAILED)
+
+
+class SourceKind(StrEnum):
+    """Where a stream's FLV comes from."""
+
+    PULL = "pull"  # an external RTMP server: StreamKit plays the stream from it
+    INGEST = "ingest"  # the embedded RTMP server: the publisher is connected to StreamKit itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSource:
+    """What the publisher's video headers say. `codec` is FFmpeg's name ('h264', 'hevc', ...); size in pixels."""
+
+    codec: str
+    width: int
+    height: int
+    fps: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioSource:
+    """What the publisher's audio headers say. `sample_rate` in Hz."""
+
+    codec: str
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """The source as its headers describe it; at least one of the two is present.
+
+    `video_bitrate` is what the publisher announced in onMetaData (bit/s), None when it did not.
+    """
+
+    video: VideoSource | None
+    audio: AudioSource | None
+    video_bitrate: BitsPerSecond | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One resolved rung: exactly what FFmpeg is asked to encode. Bit rates in bit/s, size in pixels.
+
+    `video_codec`/`audio_codec` are FFmpeg encoder names, 'copy', or None when that medium is absent.
+    Width, height, fps and the video rates are 0/None for an audio-only rendition.
+    """
+
+    name: RenditionName
+    video_codec: str | None
+    width: int = 0
+    height: int = 0
+    fps: Fraction | None = None
+    video_bitrate: BitsPerSecond = BitsPerSecond(0)
+    maxrate: BitsPerSecond = BitsPerSecond(0)
+    bufsize: int = 0
+    preset: str = ""
+    tune: str = ""
+    profile: str = ""
+    audio_codec: str | None = None
+    audio_bitrate: BitsPerSecond = BitsPerSecond(0)
+    audio_channels: int = 0

@@ -1,0 +1,131 @@
+"""The JSON endpoints: path, handler, and what the OpenAPI document says of them."""
+
+from streamkit.web.api import Api
+from streamkit.web.endpoints import Answer, Endpoint, Parameter
+from streamkit.web.params import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+
+_WRONG = Answer(description="A parameter is wrong.", schema="Error")
+_UNKNOWN = Answer(description="There is no such stream.", schema="Error")
+_AWAY = Answer(description="The database is away; see Retry-After.", schema="Error")
+_PAGE = (
+    Parameter(
+        name="limit",
+        where="query",
+        description="Items of the page.",
+        schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    Parameter(
+        name="offset",
+        where="query",
+        description="Items to skip.",
+        schema={"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    ),
+)
+
+
+def api_endpoints(api: Api) -> list[Endpoint]:
+    """Return the endpoints of `api`."""
+    return [*_health(api), *_streams(api), _manifest(api)]
+
+
+def _health(api: Api) -> list[Endpoint]:
+    return [
+        Endpoint(
+            path="/health",
+            handler=api.health,
+            operation="health",
+            tag="service",
+            summary="Is the process alive?",
+            answers={200: Answer(description="It is.", schema="Health")},
+        ),
+        Endpoint(
+            path="/ready",
+            handler=api.ready,
+            operation="ready",
+            tag="service",
+            summary="Can this node work?",
+            description=(
+                "Database, object store, FFmpeg, disk and supervisor, each with its state and reason, looked at every "
+                "two seconds at most. 'degraded' (database or store away, disk low) is still 200: encoding and local "
+                "serving go on."
+            ),
+            answers={
+                200: Answer(description="'ok' or 'degraded'.", schema="Readiness"),
+                503: Answer(description="'down': nothing can be encoded.", schema="Readiness"),
+            },
+        ),
+        Endpoint(
+            path="/stats",
+            handler=api.stats,
+            operation="stats",
+            tag="service",
+            summary="Totals, and every live stream",
+            description="Works without the database: then the totals are null and 'note' says why.",
+            answers={200: Answer(description="The statistics.", schema="Stats")},
+        ),
+    ]
+
+
+def _streams(api: Api) -> list[Endpoint]:
+    page = {200: Answer(description="A page of streams.", schema="StreamPage"), 422: _WRONG, 503: _AWAY}
+    return [
+        Endpoint(
+            path="/streams",
+            handler=api.streams,
+            operation="streams",
+            summary="All streams, newest publish first",
+            parameters=_PAGE,
+            answers=page,
+        ),
+        Endpoint(
+            path="/streams/active",
+            handler=api.active_streams,
+            operation="active_streams",
+            summary="The active streams",
+            description="For the stream whose key is 'active' see GET /streams.",
+            parameters=_PAGE,
+            answers=page,
+        ),
+        Endpoint(
+            path="/streams/{stream_key}",
+            handler=api.stream,
+            operation="stream",
+            summary="One stream and its sessions",
+            parameters=(_key("path"), *_PAGE),
+            answers={
+                200: Answer(description="The stream, and a page of its sessions.", schema="StreamDetail"),
+                404: _UNKNOWN,
+                422: _WRONG,
+                503: _AWAY,
+            },
+        ),
+    ]
+
+
+def _manifest(api: Api) -> Endpoint:
+    rendition = Parameter(
+        name="rendition",
+        where="query",
+        description="The rendition's name; the session's first without it.",
+        schema={"type": "string", "example": "720p"},
+    )
+    return Endpoint(
+        path="/manifest",
+        handler=api.manifest,
+        operation="manifest",
+        tag="playback",
+        summary="The stored segments of the newest session",
+        description="URLs are relative to the site's root, or at CDN_BASE_URL when that is set.",
+        parameters=(_key("query"), rendition),
+        answers={
+            200: Answer(description="The manifest.", schema="Manifest"),
+            404: _UNKNOWN,
+            422: _WRONG,
+            503: _AWAY,
+        },
+    )
+
+
+def _key(where: str) -> Parameter:
+    schema = {"$ref": "#/components/schemas/StreamKey"}
+    return Parameter(name="stream_key", where=where, description="The stream's key.", schema=schema, required=True)

@@ -1,0 +1,51 @@
+"""The HTTP front end: everything it serves, put together. The composition root runs it, in one process."""
+
+import asyncio
+from typing import Any
+
+from sanic import Sanic
+
+from streamkit.web.api import Api
+from streamkit.web.api_table import api_endpoints
+from streamkit.web.cors import Origins
+from streamkit.web.deps import WebDeps
+from streamkit.web.endpoints import register
+from streamkit.web.errors import JsonErrorHandler
+from streamkit.web.events import EventsApi
+from streamkit.web.hls import HlsApi
+from streamkit.web.media import Media
+from streamkit.web.openapi import document
+from streamkit.web.page import Pages
+
+CONFIG: dict[str, Any] = {
+    "ACCESS_LOG": False,
+    "REQUEST_MAX_SIZE": 64 * 1024,  # bytes of a body: an event has a few hundred
+    "REQUEST_MAX_HEADER_SIZE": 16 * 1024,
+    "REQUEST_TIMEOUT": 10,  # seconds to send the whole request
+    "RESPONSE_TIMEOUT": 120,  # seconds for the whole answer: a long segment over a thin line
+    "KEEP_ALIVE_TIMEOUT": 30,  # seconds between two requests: longer than any segment
+    "FALLBACK_ERROR_FORMAT": "json",
+}
+
+
+def create_app(deps: WebDeps) -> Sanic[Any, Any]:
+    """Return the application. It creates no actor, store or connection; its threads end with the server."""
+    app: Sanic[Any, Any] = Sanic("streamkit", configure_logging=False, error_handler=JsonErrorHandler())
+    app.config.update(CONFIG)
+    media = Media(deps.settings, deps.board, deps.store)
+    pages = Pages(deps)
+    endpoints = [
+        *EventsApi(deps).endpoints(),
+        *HlsApi(deps, media).endpoints(),
+        *api_endpoints(Api(deps)),
+        *pages.endpoints(),
+    ]
+    register(app, endpoints)
+    pages.set_document(document(endpoints))
+    app.register_middleware(Origins(deps.settings.server.cors_origins).mark, "response")
+
+    async def close_media(_app: Sanic[Any, Any]) -> None:
+        await asyncio.to_thread(media.close)
+
+    app.register_listener(close_media, "after_server_stop")
+    return app

@@ -1,0 +1,27 @@
+"""What the front end is given: nothing in `web/` creates an actor, a store or a connection of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from streamkit.settings import Settings
+from streamkit.snapshots import SnapshotBoard
+from streamkit.storage.base import ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebDeps:
+    """Collaborators of the HTTP front end.
+
+    `supervisor` and `database` are asked through the bridge; `board` is read directly. `encoder_check` returns a
+    sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread.
+    """
+
+    settings: Settings
+    board: SnapshotBoard
+    supervisor: pykka.ActorRef[Any]
+    database: pykka.ActorRef[Any]
+    store: ObjectStore
+    encoder_check: Callable[[], str]

@@ -1,0 +1,78 @@
+"""One table of endpoints: it registers the routes and writes the OpenAPI document, so that both agree."""
+
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sanic import HTTPResponse, Sanic
+
+from streamkit.web.cors import preflight
+
+Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A path or query parameter; `schema` is JSON Schema."""
+
+    name: str
+    where: str
+    description: str
+    schema: Mapping[str, Any]
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a status means; `schema` names one of streamkit.web.schemas, None is another media type or no body."""
+
+    description: str
+    schema: str | None = None
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One path. `path` is written as OpenAPI does: /hls/{stream_key}/{name}.
+
+    GET implies HEAD unless `has_head` is False (a GET that acts). `cross_origin` lets pages of
+    `server.cors_origins` read it.
+    """
+
+    path: str
+    handler: Handler
+    summary: str
+    answers: Mapping[int, Answer]
+    methods: Sequence[str] = ("GET",)
+    tag: str = "streams"
+    description: str = ""
+    parameters: Sequence[Parameter] = ()
+    request_body: Mapping[str, Any] | None = None
+    has_head: bool = True
+    cross_origin: bool = True
+    documented: bool = True
+    operation: str = field(default="")
+
+    @property
+    def served_methods(self) -> list[str]:
+        """The methods that the handler is called for."""
+        methods = list(self.methods)
+        return [*methods, "HEAD"] if "GET" in methods and self.has_head else methods
+
+
+def register(app: Sanic[Any, Any], endpoints: Sequence[Endpoint]) -> None:
+    """Add a route for each endpoint, and OPTIONS beside it."""
+    for number, endpoint in enumerate(endpoints):
+        path = re.sub(r"\{(\w+)\}", r"<\1>", endpoint.path)
+        methods = endpoint.served_methods
+        allowed = ", ".join([*methods, "OPTIONS"])
+        name = f"endpoint_{number}"
+        app.add_route(endpoint.handler, path, methods=methods, name=name, ctx_cross_origin=endpoint.cross_origin)
+        app.add_route(
+            preflight(allowed),
+            path,
+            methods=["OPTIONS"],
+            name=f"{name}_options",
+            ctx_cross_origin=endpoint.cross_origin,
+        )

