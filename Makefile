@@ -15,7 +15,7 @@ help:  ## show this list
 setup: .venv/.installed $(HLSJS)  ## make .venv with the streamkit command in it
 
 run: setup  ## start StreamKit with everything embedded, and publish a test pattern (PUBLISH=0: wait for OBS instead)
-	exec .venv/bin/streamkit serve --embedded $(if $(filter 0,$(PUBLISH)),--no-demo,--demo)
+	@exec .venv/bin/streamkit serve --embedded $(if $(filter 0,$(PUBLISH)),--no-demo,--demo)
 
 test: setup-dev  ## install what the tests need, start real servers, run every test, stop the servers
 	scripts/install-test-tools

@@ -60,6 +60,7 @@ class Broadcast:
             release_deadline=Seconds(hls.release_deadline),
         )
         self._journal = self._open_journal()
+        self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
         self._local: dict[str, Playlist] = {}
         self._state = StreamState.ACCEPTED
@@ -212,8 +213,9 @@ class Broadcast:
             (self._folder / name).unlink(missing_ok=True)
         if names:
             self._record(self._ledger.files_deleted(names))
-        if not self._ledger.is_open and self.is_tidy:
+        if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
             self._journal.compact((self._ledger.counters(),))
+            self._is_worth_compacting = False
 
     def note_error(self, error: str) -> None:
         """Remember the newest error for /stats and the row."""
@@ -272,6 +274,7 @@ class Broadcast:
             return False
         self._journal.append(event)
         self._ledger.apply(event)
+        self._is_worth_compacting = True
         return True
 
     def _segment_changed(self, name: str) -> None:

@@ -25,6 +25,7 @@ from streamkit.messages import (
     ScanFolder,
     SourceClosed,
     SourceDetected,
+    SourceJoined,
     WatchRun,
 )
 from streamkit.rtmp.loop import FeedHandle
@@ -40,6 +41,9 @@ class _Reports:
 
     def __init__(self, ref: Ref) -> None:
         self._ref = ref
+
+    def source_joined(self, run: int) -> None:
+        tell(self._ref, SourceJoined(run=run))
 
     def source_detected(self, run: int, source: SourceInfo) -> None:
         tell(self._ref, SourceDetected(run=run, source=source))
@@ -117,16 +121,20 @@ class Encoding:
         opener = rtmp.open_ingest if kind is SourceKind.INGEST else rtmp.open_pull
         self._feed = opener(self._key, self._feed_number, self._reports)
 
+    def is_current(self, feed: int) -> bool:
+        """Whether this is the number of the open connection."""
+        return self._feed is not None and feed == self._feed_number
+
     def source_detected(self, message: SourceDetected) -> bool:
         """Remember the source; False when the connection is not the current one."""
-        if self._feed is None or message.run != self._feed_number:
+        if not self.is_current(message.run):
             return False
         self.source = message.source
         return True
 
     def source_closed(self, message: SourceClosed) -> bool:
         """Forget the connection; False when it is not the current one."""
-        if self._feed is None or message.run != self._feed_number:
+        if not self.is_current(message.run):
             return False
         self.close_feed()
         return True

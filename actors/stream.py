@@ -1,6 +1,7 @@
 """StreamActor: one stream key's life, from an accepted publish to a finished broadcast.
 
-Receives  BeginPublish, EndPublish, RecoverStream, ShutDown (Supervisor); SourceDetected, SourceClosed (feed);
+Receives  BeginPublish, EndPublish, RecoverStream, ShutDown (Supervisor);
+          SourceJoined, SourceDetected, SourceClosed (feed);
           EncoderProgressed, EncoderExited (FFmpeg reader); SegmentClosed, FolderScanned (SegmentWatcher);
           ObjectStored, UploadFailed (Uploader); StreamRecalled (Database); ChildFailed (its children); Tick (timer)
 Tells     PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped (Supervisor)
@@ -10,6 +11,7 @@ Its death ends its FFmpeg; the Supervisor starts another, which goes on from the
 
 import logging
 import time
+from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from actors.base import BaseActor, Ref, tell
@@ -26,6 +28,7 @@ from streamkit.messages import (
     EndPublish,
     FolderScanned,
     ObjectStored,
+    PublishAnswer,
     PublisherFound,
     PublisherGone,
     RecallStream,
@@ -34,6 +37,7 @@ from streamkit.messages import (
     ShutDown,
     SourceClosed,
     SourceDetected,
+    SourceJoined,
     StreamIdle,
     StreamRecalled,
     StreamSettled,
@@ -50,6 +54,15 @@ RECALL_TIMEOUT = Seconds(1.0)  # then a new session goes on without what the dat
 SHOWN_AFTER_END = Seconds(60.0)  # how long an ended stream stays in /stats, with its reason
 
 
+def answer_publish(joined: Future[PublishAnswer] | None) -> None:
+    """Let the publisher go on, unless it was told already."""
+    if joined is not None and not joined.done():
+        try:
+            joined.set_result(PublishAnswer())
+        except InvalidStateError:  # who waited for it gave up at this very moment
+            logger.debug("A publish was answered too late")
+
+
 class StreamActor(BaseActor):
     """One per stream key that is, or lately was, on air."""
 
@@ -62,6 +75,7 @@ class StreamActor(BaseActor):
         self._state = StreamState.ACCEPTED
         self._publish = 0
         self._kind = services.default_source
+        self._joined: Future[PublishAnswer] | None = None
         self._publisher_left = True
         self._deadline: float | None = None  # monotonic; when the present state's wait is over
         self._recall_deadline = 0.0
@@ -83,6 +97,8 @@ class StreamActor(BaseActor):
                 self._end_publish(message)
             case RecoverStream():
                 self._recover(message)
+            case SourceJoined():
+                self._source_joined(message)
             case SourceDetected():
                 self._source_detected(message)
             case SourceClosed():
@@ -122,6 +138,7 @@ class StreamActor(BaseActor):
 
     def _begin_publish(self, message: BeginPublish) -> None:
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
+        self._joined = message.joined
         self._move(StreamEvent.PUBLISH)
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
             self._wait(self._settings.sessions.connect_timeout)
@@ -129,6 +146,8 @@ class StreamActor(BaseActor):
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
             tell(self._services.database, RecallStream(key=self._key, urn=self.actor_urn))
+        if self._encoding.has_feed or self._kind is SourceKind.INGEST:
+            answer_publish(self._joined)
         if not self._encoding.has_feed:
             self._encoding.open_feed(self._kind)
 
@@ -140,6 +159,10 @@ class StreamActor(BaseActor):
         self._source_lost("the publisher left")
 
     # ---- the source
+
+    def _source_joined(self, message: SourceJoined) -> None:
+        if self._encoding.is_current(message.run):
+            answer_publish(self._joined)
 
     def _source_detected(self, message: SourceDetected) -> None:
         if self._encoding.source_detected(message):

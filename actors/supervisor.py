@@ -2,28 +2,29 @@
 
 Receives  PublishStream, UnpublishStream, StopService (ask; front end and composition root);
           PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped, ChildFailed (StreamActor);
-          RestartStream, StopOverdue (timer)
-Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams, SaveFailure (Database)
+          JoinOverdue, RestartStream, StopOverdue (timer)
+Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams (Database)
 Owns      key -> StreamActor, the capacity, the restart policy
 Its death ends the service: nobody else can accept a publish.
 """
 
-import concurrent.futures
 import logging
 import random
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.base import BaseActor, Ref, tell
 from actors.services import Services
-from actors.stream import StreamActor
+from actors.stream import StreamActor, answer_publish
 from streamkit.backoff import Backoff
 from streamkit.hls.journal import keys_to_recover
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
     EndPublish,
+    JoinOverdue,
     PublishAnswer,
     PublisherFound,
     PublisherGone,
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 MAX_RESTARTS = 5
 RESTART_WINDOW = Seconds(60.0)
+JOIN_TIMEOUT = Seconds(0.5)  # a publisher's first key frame is worth that much of its patience; it has about 10 s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class Supervisor(BaseActor):
         self._services = services
         self._entries: dict[StreamKey, _Entry] = {}
         self._backoff = Backoff(first=Seconds(0.1), limit=Seconds(5.0), random=random.random)
-        self._stop_answer: concurrent.futures.Future[StopReport] | None = None
+        self._stop_answer: Future[StopReport] | None = None
         self._stopped: dict[StreamKey, int] = {}
 
     def on_start(self) -> None:
@@ -98,6 +100,8 @@ class Supervisor(BaseActor):
                 return self._idle(message)
             case ChildFailed():
                 return self._child_failed(message)
+            case JoinOverdue():
+                return answer_publish(message.joined)
             case RestartStream():
                 return self._restart(message.key)
             case StopService():
@@ -116,22 +120,26 @@ class Supervisor(BaseActor):
 
     # ---- publish and unpublish
 
-    def _publish(self, message: PublishStream) -> PublishAnswer:
+    def _publish(self, message: PublishStream) -> Future[PublishAnswer]:
         key, entry = message.key, self._entries.get(message.key)
+        answer: Future[PublishAnswer] = Future()
         refusal = self._refusal(message, entry)
         if refusal is not None:
             logger.warning("Refused a publish: %s", refusal.refused, extra={"key": key})
-            return refusal
+            answer.set_result(refusal)
+            return answer
         if entry is not None and entry.has_publisher:
             entry.publisher = entry.publisher or message.publisher
-            return PublishAnswer()
+            answer.set_result(PublishAnswer())
+            return answer
         entry = entry or self._spawn(key, message.source)
         entry.publish += 1
         entry.publisher, entry.published_at, entry.source = message.publisher, message.at, message.source
         entry.has_publisher, entry.settled = True, False
-        tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source))
+        tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source, joined=answer))
+        self._services.timers.after(JOIN_TIMEOUT, self.me, JoinOverdue(joined=answer))
         logger.info("Accepted a publish by %s", message.publisher or "an unnamed publisher", extra={"key": key})
-        return PublishAnswer()
+        return answer
 
     def _refusal(self, message: PublishStream, entry: _Entry | None) -> PublishAnswer | None:
         if self._stop_answer is not None:
@@ -233,9 +241,9 @@ class Supervisor(BaseActor):
 
     # ---- stop
 
-    def _stop_service(self, message: StopService) -> concurrent.futures.Future[StopReport]:
+    def _stop_service(self, message: StopService) -> Future[StopReport]:
         if self._stop_answer is None:
-            self._stop_answer = concurrent.futures.Future()
+            self._stop_answer = Future()
             for entry in self._entries.values():
                 if not tell(entry.ref, ShutDown()):
                     entry.ref.stop(block=False)

@@ -128,7 +128,7 @@ class UploaderActor(BaseActor):
                 self._retry(message)
         self._send_what_may_go()
 
-    def on_exit(self, error: BaseException | None) -> None:  # noqa: ARG002 - however it ended
+    def on_exit(self, error: BaseException | None) -> None:
         """Begin nothing more; what is being sent may finish, but nobody hears of it."""
         self._pool.forget(self.actor_urn)
         for upload in self._all():

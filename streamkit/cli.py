@@ -38,7 +38,7 @@ Exit codes:
   0         all went well
   2         the configuration or the usage is wrong
   3         something that is needed is not there: database, FFmpeg, a free port
-  130, 143  ended by SIGINT (Ctrl-C), by SIGTERM
+  130       interrupted before it served; a stop by SIGINT or SIGTERM after that is 0
 """
 
 
@@ -102,7 +102,7 @@ _config_option = click.option(
 )
 @_config_option
 def serve(*, embedded: bool, demo: bool, path: Path | None) -> int:
-    """Run the encoder until SIGINT or SIGTERM.
+    """Run the encoder until SIGINT or SIGTERM, then finish every broadcast.
 
     \b
     Examples:

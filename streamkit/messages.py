@@ -3,7 +3,8 @@
 Commands are imperative, events are past tense, questions name the type of their answer. All are immutable.
 """
 
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamkit.ffmpeg.progress import Progress
@@ -31,7 +32,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishStream(Message):
-    """Front end or embedded ingest -> Supervisor (ask): may this publisher go on? Answer: PublishAnswer.
+    """Front end or embedded ingest -> Supervisor (ask): may this publisher go on?
+
+    Answer: a concurrent Future of PublishAnswer. An accepted pull is answered when StreamKit has joined the stream on
+    the RTMP server, or could not, or JOIN_TIMEOUT passed: who has joined before the publisher may send gets its
+    first key frame.
 
     `publisher` identifies the connection (nginx-rtmp's clientid, SRS's client_id, ...; None when the caller has
     none). A repeat for the same publisher is accepted and changes nothing. `at` is the sender's clock, used only to
@@ -129,6 +134,13 @@ class StopOverdue(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JoinOverdue(Message):
+    """Timer -> Supervisor: the publisher has waited long enough for StreamKit to join its stream."""
+
+    joined: "Future[PublishAnswer]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestartStream(Message):
     """Timer -> Supervisor: the backoff after a StreamActor's death is over."""
 
@@ -156,6 +168,8 @@ class BeginPublish(Message):
 
     publish: int
     source: SourceKind
+    joined: "Future[PublishAnswer] | None" = field(default=None, compare=False)
+    """Set by the StreamActor as soon as the RTMP server accepted or refused its play command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,13 @@ class StreamRecalled(Message):
     epoch: Epoch
     next_sequence: MediaSequence
     discontinuity_sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceJoined(Message):
+    """Feed -> StreamActor: connection `run` plays the stream, or the RTMP server would not let it yet."""
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,7 +444,8 @@ class ListSessions(Message):
 class ListSegments(Message):
     """Front end -> Database (ask): answer is a concurrent Future of tuple[SegmentRow, ...] in sequence order.
 
-    Segments of the key's newest session that has any, of one rendition (None: the first of the session).
+    The last `limit` segments of the key's newest session that has any, of one rendition (None: the one that the
+    session names first).
     """
 
     key: StreamKey

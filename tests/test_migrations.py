@@ -149,7 +149,7 @@ def test_several_processes_may_upgrade_at_once(url: str, run_process: Callable[.
 def test_a_database_of_a_newer_streamkit_is_refused(url: str) -> None:
     upgrade_to_head(url)
     _on(url, lambda connection: connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'")))
-    with pytest.raises(DatabaseUnavailableError, match="newer StreamKit .revision 9999.*must be updated"):
+    with pytest.raises(DatabaseUnavailableError, match=r"newer StreamKit \(revision 9999\).*must be updated"):
         upgrade_to_head(url)
 
 

@@ -43,7 +43,7 @@ from streamkit.messages import (
 )
 from streamkit.types import Epoch, MediaSequence, SessionId, StreamKey, UnixTime
 
-READ_TIMEOUT: Final = 2.5  # seconds
+READ_TIMEOUT: Final = 2.0  # seconds; the front end waits 3 s
 WRITE_TIMEOUT: Final = 2.5  # seconds, for each transaction
 CLOSE_TIMEOUT: Final = 2.0  # seconds
 
@@ -76,9 +76,13 @@ class Repository:
         self._problem: str | None = f"the database {describe(url)} has not been reached yet"
 
     async def carry_out(self, work: Work) -> Outcome:
-        """Migrate and connect, then do the work; when it fails all of it may be done again."""
+        """Migrate and connect if that was not done since the last failure, then do the work.
+
+        When it fails, all of it may be done again.
+        """
         try:
-            await self._open()
+            if self._problem is not None:
+                await self._open()
             # Before the rows: what they say of streams that live now must come after.
             ended = await self._end_others(work.alive) if work.alive is not None else ()
             rejected = await self._write(work.rows)

@@ -35,6 +35,7 @@ class Mark(IntEnum):
         return self in (Mark.CLOSED, Mark.UPLOADED)
 
 
+_MARKS = tuple(Mark)  # by value: looked up for every rendition of every event
 _STATES = {
     Mark.MISSING: SegmentState.LOST,
     Mark.CLOSED: SegmentState.CLOSED,
@@ -209,9 +210,8 @@ class Book:
 
     def mark(self, name: RenditionName, sequence: int) -> Mark:
         """Return what is known of a segment; MISSING also for numbers that do not exist (yet)."""
-        if not self.first <= sequence < self.end or name not in self._tracks:
-            return Mark.MISSING
-        return Mark(self._tracks[name].marks[sequence - self.first])
+        track, index = self._tracks.get(name), sequence - self.first
+        return _MARKS[track.marks[index]] if track is not None and 0 <= index < len(track.marks) else Mark.MISSING
 
     def takes(self, name: RenditionName, sequence: int) -> bool:
         """Return whether this segment can be recorded: new, of a run that has the rendition, and not too far off."""
@@ -236,10 +236,10 @@ class Book:
         """Return when the first rendition closed the number."""
         return UnixTime(self._closed_at[sequence - self.first])
 
-    def duration_us(self, name: RenditionName, sequence: int) -> int:
-        """Return the segment's length, or for a missing one that of the number."""
+    def duration_us(self, name: RenditionName, sequence: int, *, gap: bool) -> int:
+        """Return the segment's length; a gap has that of the number, which a late segment does not change."""
         index = sequence - self.first
-        return self._tracks[name].durations_us[index] or self._lengths_us[index]
+        return self._lengths_us[index] if gap else self._tracks[name].durations_us[index]
 
     def size(self, name: RenditionName, sequence: int) -> int:
         """Return the segment's bytes; 0 for a missing one."""
@@ -247,11 +247,12 @@ class Book:
 
     def has_stored(self, name: RenditionName) -> bool:
         """Return whether the store has any segment of the rendition."""
-        return any(Mark(mark).is_stored for mark in self._tracks[name].marks)
+        return any(_MARKS[mark].is_stored for mark in self._tracks[name].marks)
 
     def longest_us(self, sequence: int) -> int:
         """Return the number's length in the rendition that has it longest."""
-        return max(self.duration_us(name, sequence) for name in self._tracks)
+        index = sequence - self.first
+        return max(self._lengths_us[index], *(track.durations_us[index] for track in self._tracks.values()))
 
     def segment(self, name: RenditionName, sequence: int, *, gap: bool) -> Segment:
         """Return the entry for a rendition and number of this book."""
@@ -262,7 +263,7 @@ class Book:
             rendition=name,
             sequence=number,
             name=segment_name(self.session, name, number),
-            duration=Seconds(self.duration_us(name, sequence) / MICRO),
+            duration=Seconds(self.duration_us(name, sequence, gap=gap) / MICRO),
             program_date_time=UnixTime(self._starts_us[index] / MICRO),
             size=self.size(name, sequence),
             discontinuity=run.discontinuity,
@@ -292,7 +293,7 @@ class Book:
         return any(self._has_files(index) for index in range(self._files_from, len(self._starts_us)))
 
     def _has_files(self, index: int) -> bool:
-        return any(Mark(track.marks[index]).has_file for track in self._tracks.values())
+        return any(_MARKS[track.marks[index]].has_file for track in self._tracks.values())
 
 
 def merge_renditions(newer: tuple[Rendition, ...], older: tuple[Rendition, ...]) -> tuple[Rendition, ...]:

@@ -7,7 +7,7 @@ from streamkit.types import Rendition
 AAC_LC = "mp4a.40.2"
 _USUAL_FPS = 30
 _PROFILES = {"baseline": "42C0", "main": "4D40", "high": "6400"}  # profile_idc and constraint flags, as x264 sets them
-_HIGH_FACTOR = {"high": 5}  # quarters: the High profile may have 1.25 times the rate and buffer (H.264 A.3.3)
+_RATE_QUARTERS = {"high": 5}  # the High profile may have 1.25 times the rate and buffer (H.264 A.3.3)
 _REFERENCES = {"faster": 2, "fast": 2, "medium": 3, "slow": 5, "slower": 8, "veryslow": 16}
 _WITH_B_FRAMES = 4  # x264 keeps this many pictures when it uses a pyramid of B-frames
 
@@ -57,16 +57,18 @@ def codecs(rendition: Rendition) -> str:
     """
     if "copy" in (rendition.video_codec, rendition.audio_codec):
         return ""
-    video = (
-        [f"avc1.{_PROFILES[rendition.profile or 'high']}{level_idc(rendition):02X}"] if rendition.video_codec else []
-    )
-    return ",".join(video + ([AAC_LC] if rendition.audio_codec else []))
+    media = []
+    if rendition.video_codec:
+        media.append(f"avc1.{_PROFILES[_profile(rendition)]}{level_idc(rendition):02X}")
+    if rendition.audio_codec:
+        media.append(AAC_LC)
+    return ",".join(media)
 
 
 def level_idc(rendition: Rendition) -> int:
     """Return ten times the H.264 level that x264 chooses: the lowest that holds the size, rate and buffers."""
     macroblocks = -(-rendition.width // 16) * -(-rendition.height // 16)
-    quarters = _HIGH_FACTOR.get(rendition.profile or "high", 4)
+    quarters = _RATE_QUARTERS.get(_profile(rendition), 4)
     for level in _LEVELS:
         fits = (
             macroblocks <= level.frame
@@ -80,8 +82,11 @@ def level_idc(rendition: Rendition) -> int:
     return _LEVELS[-1].idc
 
 
+def _profile(rendition: Rendition) -> str:
+    """Return the profile that x264 writes: the lowest that has what it uses; 'ultrafast' needs only Baseline."""
+    return "baseline" if rendition.preset == "ultrafast" else rendition.profile or "high"
+
+
 def _pictures(rendition: Rendition) -> int:
-    has_b_frames = (
-        rendition.tune != "zerolatency" and rendition.preset != "ultrafast" and rendition.profile != "baseline"
-    )
+    has_b_frames = rendition.tune != "zerolatency" and _profile(rendition) != "baseline"
     return max(_REFERENCES.get(rendition.preset, 1), _WITH_B_FRAMES if has_b_frames else 1)

@@ -5,6 +5,7 @@ An event carries every number that was decided, so that replaying it decides not
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from streamkit.hls.segments import View
@@ -156,9 +157,9 @@ def to_record(event: Event) -> dict[str, Any]:
 
 def from_record(record: object) -> Event:
     """Return the event that a JSON object describes; raise ValueError when it describes none."""
-    if not isinstance(record, dict) or record.get("event") not in _KINDS:
+    kind = _KINDS.get(str(record.get("event"))) if isinstance(record, dict) else None
+    if not isinstance(record, dict) or kind is None:
         raise ValueError("not an event of the journal")
-    kind = _KINDS[record["event"]]
     expected = {field.name for field in fields(kind)}
     if set(record) - {"event"} != expected:
         raise ValueError(f"the fields of {record['event']} are not {', '.join(sorted(expected))}")
@@ -177,7 +178,7 @@ def _value(name: str, value: Any) -> Any:
     right = (
         (name in _TEXT_FIELDS and isinstance(value, str))
         or (name in _WHOLE_FIELDS and whole and value >= 0)
-        or (name in _TIME_FIELDS and (whole or type(value) is float))
+        or (name in _TIME_FIELDS and (whole or (type(value) is float and isfinite(value))))
     )
     if not right:
         raise ValueError(f"{name} is {value!r}")

@@ -12,6 +12,13 @@ from streamkit.types import StreamKey
 _TAIL = 1 << 20  # bytes; every line is far shorter
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)  # NaN and Infinity are no times
+
+
 class Journal:
     """An open journal. Its methods raise OSError when the disk refuses, and the file is then as it was before."""
 
@@ -106,11 +113,7 @@ def _is_unfinished(path: Path) -> bool:
 def _parse(line: bytes) -> Event:
     if not line.endswith(b"\n"):
         raise ValueError("it has no end")
-    return from_record(json.loads(line, parse_constant=_refuse))
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    return from_record(_JSON.decode(line.decode()))
 
 
 def _open(path: Path) -> int:

@@ -15,12 +15,10 @@ There is no clock inside: times are Unix seconds that callers pass in.
 """
 
 from collections.abc import Iterable
-from itertools import islice
 
-from streamkit.hls.book import Book, Mark
+from streamkit.hls.book import Mark
 from streamkit.hls.events import (
     CountersRestored,
-    Event,
     FilesDeleted,
     NumberForced,
     RunBegun,
@@ -32,43 +30,14 @@ from streamkit.hls.events import (
     SessionEnded,
     SessionOpened,
 )
-from streamkit.hls.live import LiveWindow
-from streamkit.hls.names import parse_segment_name, segment_name
-from streamkit.hls.releases import Releases
-from streamkit.hls.segments import MICRO, Segment, View
-from streamkit.snapshots import SegmentCounts
-from streamkit.types import (
-    Epoch,
-    MediaSequence,
-    Rendition,
-    RenditionName,
-    Seconds,
-    SessionId,
-    StreamKey,
-    UnixTime,
-    session_id,
-)
-
-_MOST_FILES = 1000  # deleted at a time, so that one event of the journal stays small
+from streamkit.hls.history import History
+from streamkit.hls.names import parse_segment_name
+from streamkit.hls.segments import MICRO
+from streamkit.types import Epoch, MediaSequence, Rendition, Seconds, SessionId, UnixTime, session_id
 
 
-class Ledger:
-    """Every session of one stream key that still matters; owned by a single actor."""
-
-    def __init__(
-        self, key: StreamKey, *, window: Seconds, segment_duration: Seconds, release_deadline: Seconds
-    ) -> None:
-        self.key = key
-        self.epoch = Epoch(0)
-        self._next_sequence = 0
-        self._next_discontinuity = 0
-        self._nominal_us = round(segment_duration * MICRO)
-        self._books: list[Book] = []
-        self._pending: dict[str, UnixTime] = {}  # closed at; in the order of closing
-        windows = [LiveWindow(view, window=window, segment_duration=segment_duration) for view in View]
-        self._releases = Releases(self._books, windows, release_deadline)
-
-    # ---- decisions ---------------------------------------------------------------------------------------------
+class Ledger(History):
+    """The ledger of one stream key; owned by a single actor."""
 
     def restore(
         self, *, epoch: Epoch, next_sequence: MediaSequence, next_discontinuity: int
@@ -167,202 +136,3 @@ class Ledger:
         """Decide that these expired local files were deleted."""
         known = tuple(name for name in names if self._mark(name) is Mark.UPLOADED)
         return FilesDeleted(names=known) if known else None
-
-    # ---- what happened -----------------------------------------------------------------------------------------
-
-    def apply(self, event: Event) -> None:
-        """Enter the event, then release what can be released. Events of forgotten sessions only raise the numbers."""
-        match event:
-            case CountersRestored():
-                self._raise_numbers(event.next_sequence, event.next_discontinuity)
-                self.epoch = max(self.epoch, event.epoch)
-            case SessionOpened():
-                self._open(event)
-            case RunBegun():
-                self._begin(event)
-            case SegmentRecorded():
-                self._close(event)
-            case SegmentAcknowledged() | SegmentLost():
-                self._settle(event)
-            case NumberForced():
-                self._releases.force(event.view, event.sequence, event.at)
-            case RunEnded() | SessionEnded():
-                self._end(event)
-            case SessionArchived():
-                if (book := self._book(event.session)) is not None:
-                    book.archived = True
-            case FilesDeleted():
-                for name in event.names:
-                    if (found := self._find(name)) is not None and self._mark(name) is Mark.UPLOADED:
-                        found[0].delete(found[1], found[2])
-        self._forget_old_books()
-
-    def _open(self, event: SessionOpened) -> None:
-        if event.epoch <= self.epoch:
-            return
-        if (before := self._open_book()) is not None:
-            self._end(SessionEnded(session=before.session, at=event.at))
-        self.epoch = event.epoch
-        self._books.append(Book(event.session, event.epoch, nominal_us=self._nominal_us))
-
-    def _begin(self, event: RunBegun) -> None:
-        self._raise_numbers(event.first, event.discontinuity + 1)
-        book = self._open_book()
-        if book is not None and book.session == event.session and event.first >= book.end:
-            book.begin_run(event.first, event.discontinuity, event.renditions)
-
-    def _close(self, event: SegmentRecorded) -> None:
-        self._raise_numbers(event.sequence + 1, 0)
-        book = self._book(event.session)
-        if book is None or not book.takes(event.rendition, event.sequence):
-            return
-        book.record(event.rendition, event.sequence, event.size, round(event.duration * MICRO), event.closed_at)
-        self._pending[segment_name(event.session, event.rendition, event.sequence)] = event.closed_at
-        self._releases.advance(event.sequence, event.closed_at)
-
-    def _settle(self, event: SegmentAcknowledged | SegmentLost) -> None:
-        book = self._book(event.session)
-        known = self._pending.pop(segment_name(event.session, event.rendition, event.sequence), None)
-        if book is None or known is None:
-            return
-        if isinstance(event, SegmentLost):
-            book.lose(event.rendition, event.sequence)
-        else:
-            book.store(event.rendition, event.sequence)
-        self._releases.advance(event.sequence, event.at)
-
-    def _end(self, event: RunEnded | SessionEnded) -> None:
-        book = self._book(event.session)
-        if book is None:
-            return
-        if book.runs:
-            book.runs[-1].ended = True
-        if isinstance(event, SessionEnded):
-            book.ended_at = event.at
-        self._releases.advance(book.end - 1, event.at)
-
-    def _raise_numbers(self, next_sequence: int, next_discontinuity: int) -> None:
-        self._next_sequence = max(self._next_sequence, next_sequence)
-        self._next_discontinuity = max(self._next_discontinuity, next_discontinuity)
-
-    def _forget_old_books(self) -> None:
-        shown = [self.window(view).book for view in View]
-        for book in self._books[:-1]:
-            if book not in shown and book.is_finished:
-                self._books.remove(book)
-
-    # ---- questions ---------------------------------------------------------------------------------------------
-
-    @property
-    def session(self) -> SessionId | None:
-        """The newest session, open or not."""
-        return self._books[-1].session if self._books else None
-
-    @property
-    def is_open(self) -> bool:
-        """True while the newest session has not ended."""
-        return self._open_book() is not None
-
-    @property
-    def is_settled(self) -> bool:
-        """True when every session has ended, is drained, archived, and has no local file: counters() says it all."""
-        return all(book.is_finished for book in self._books)
-
-    def counters(self) -> CountersRestored:
-        """Return the numbers that must outlive every session."""
-        return CountersRestored(
-            epoch=self.epoch,
-            next_sequence=MediaSequence(self._next_sequence),
-            next_discontinuity=self._next_discontinuity,
-        )
-
-    def window(self, view: View) -> LiveWindow:
-        """Return what the view's live playlists list; for reading only."""
-        return self._releases.window(view)
-
-    def book(self, session: SessionId | None = None) -> Book | None:
-        """Return a session's segments (None: the newest session's); for reading only."""
-        return self._book(session) if session is not None else (self._books[-1] if self._books else None)
-
-    def segment(self, name: str) -> Segment | None:
-        """Return the closed segment of this file name."""
-        if self._mark(name) is Mark.MISSING or (found := self._find(name)) is None:
-            return None
-        book, rendition, sequence = found
-        return book.segment(rendition, sequence, gap=False)
-
-    def renditions(self) -> tuple[Rendition, ...]:
-        """Return what the newest session's last run encodes, best first; empty before its first run."""
-        book = self.book()
-        return book.runs[-1].renditions if book is not None and book.runs else ()
-
-    def listed(self, view: View, rendition: RenditionName) -> tuple[Segment, ...]:
-        """Return what the rendition's live playlist lists in this view, gaps included, oldest first."""
-        return tuple(self.window(view).segments(rendition))
-
-    def pending(self) -> tuple[Segment, ...]:
-        """Return every closed segment that is neither acknowledged nor lost, in the order of their closing."""
-        found = (self.segment(name) for name in self._pending)
-        return tuple(segment for segment in found if segment is not None)
-
-    def is_drained(self, session: SessionId | None = None) -> bool:
-        """Return whether everything closed (of one session, or of all) is acknowledged or lost."""
-        return all(book.is_drained for book in self._books if session in (None, book.session))
-
-    def unarchived(self) -> tuple[SessionId, ...]:
-        """Return the ended sessions whose whole-broadcast playlists are not known to be in the store, oldest first."""
-        return tuple(
-            book.session for book in self._books if book.ended_at is not None and not book.archived and not book.is_empty
-        )
-
-    def unfinished_run(self) -> tuple[tuple[Rendition, ...], MediaSequence] | None:
-        """Return the open session's last run if its end is not recorded: its renditions, and the number to look from."""
-        book = self._open_book()
-        if book is None or not book.runs or book.runs[-1].ended:
-            return None
-        run = book.runs[-1]
-        return run.renditions, MediaSequence(min(progress.next for progress in run.progress.values()))
-
-    def oldest_pending(self, now: UnixTime) -> Seconds:
-        """Return for how many seconds the oldest pending segment has been closed; 0 when there is none."""
-        oldest = next(iter(self._pending.values()), now)
-        return Seconds(max(0.0, now - oldest))
-
-    def counts(self, session: SessionId | None = None) -> SegmentCounts:
-        """Return how far the segments of a session (None: the newest) have come."""
-        book = self.book(session)
-        if book is None:
-            return SegmentCounts()
-        return SegmentCounts(
-            closed=book.closed, uploaded=book.uploaded, listed=book.listed, lost=book.lost, bytes=book.bytes
-        )
-
-    def expired_local(self, now: UnixTime, grace: Seconds) -> tuple[str, ...]:
-        """Return segment files whose local copies may be deleted, until files_deleted says that they are.
-
-        At most a thousand at once, the oldest first.
-
-        Only files that the store acknowledged, and that have been out of every local playlist for at least `grace`
-        seconds and their own duration plus that of the longest playlist that listed them (RFC 8216 6.2.2); or whose
-        session ended `grace` seconds ago.
-        """
-        expired = (name for book in self._books for name in book.expired(now, grace))
-        return tuple(islice(expired, _MOST_FILES))
-
-    # ---- helpers -----------------------------------------------------------------------------------------------
-
-    def _book(self, session: SessionId) -> Book | None:
-        return next((book for book in self._books if book.session == session), None)
-
-    def _open_book(self) -> Book | None:
-        newest = self._books[-1] if self._books else None
-        return newest if newest is not None and newest.ended_at is None else None
-
-    def _find(self, name: str) -> tuple[Book, RenditionName, MediaSequence] | None:
-        parts = parse_segment_name(name)
-        book = self._book(parts.session) if parts is not None else None
-        return None if parts is None or book is None else (book, parts.rendition, parts.sequence)
-
-    def _mark(self, name: str) -> Mark:
-        found = self._find(name)
-        return Mark.MISSING if found is None else found[0].mark(found[1], found[2])

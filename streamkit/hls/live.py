@@ -74,13 +74,14 @@ class LiveWindow:
         self._enter_run(book.run_at(sequence))
         names = [rendition.name for rendition in self.renditions]
         listed = frozenset(name for name in names if self._can_list(book.mark(name, sequence)))
-        durations = [book.duration_us(name, sequence) for name in names]
-        self._grow_target(max(durations))
+        durations = {name: book.duration_us(name, sequence, gap=name not in listed) for name in names}
+        self._grow_target(max(durations.values()))
         for name in listed:
             rate = self._rates.setdefault(name, PeakRate())
-            rate.add(book.size(name, sequence), book.duration_us(name, sequence), self.target_duration)
-        self._entries.append(_Entry(sequence, min(durations), listed))
-        self._span_us += min(durations)
+            rate.add(book.size(name, sequence), durations[name], self.target_duration)
+        shortest = min(durations.values())
+        self._entries.append(_Entry(sequence, shortest, listed))
+        self._span_us += shortest
         if self.view is View.BUCKET:
             book.listed += len(listed)
         self.cursor += 1

@@ -59,8 +59,7 @@ class Releases:
     def _waiting_since(self, view: View, book: Book, head: int) -> UnixTime | None:
         if view is View.LOCAL:
             return book.closed_at(head)
-        released_here = head < self._windows[View.LOCAL].cursor
-        return self._overtaken[1] if self._overtaken is not None and released_here else None
+        return self._overtaken[1] if self._overtaken is not None else None
 
     def _newer_books(self, window: LiveWindow) -> list[Book]:
         """Return the sessions with segments that came after the one the window shows, newest first.
@@ -96,8 +95,8 @@ class Releases:
 
     def _watch_overtaking(self, touched: int, at: UnixTime) -> None:
         """Note since when a number newer than the one that the bucket waits for has been complete there."""
-        if any(self._is_ready(View.BUCKET, book, touched) for book in self._books):
-            self._newest_stored = max(self._newest_stored, touched)
+        if touched > self._newest_stored and any(self._is_ready(View.BUCKET, book, touched) for book in self._books):
+            self._newest_stored = touched
         book, head = self._head(self._windows[View.BUCKET])
         if book is None or self._newest_stored <= head:
             self._overtaken = None

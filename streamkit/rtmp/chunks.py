@@ -6,7 +6,7 @@ stream ids are read in the wrong byte order.
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from streamkit.rtmp.errors import RtmpProtocolError
 
@@ -19,11 +19,11 @@ MAX_HELD = 16 * 1024 * 1024
 MAX_CHUNK_STREAMS = 64
 
 _EXTENDED = 0xFFFFFF
+_MAX_PIECES = 512  # chunks of one message that are kept apart before they are put together
 _HEADER_SIZES = (11, 7, 3, 0)  # by chunk type, 5.3.1.2
 
 
-@dataclass(frozen=True, slots=True)
-class RtmpMessage:
+class RtmpMessage(NamedTuple):
     """One message. `timestamp` in ms modulo 2^32."""
 
     type_id: int
@@ -35,7 +35,7 @@ class RtmpMessage:
 class _ChunkStream:
     """What the chunks of one chunk stream inherit from the chunk before (5.3.1.2), and its unfinished message."""
 
-    __slots__ = ("body", "extended", "field", "length", "missing", "stream_id", "timestamp", "type_id")
+    __slots__ = ("body", "extended", "field", "length", "missing", "pieces", "stream_id", "timestamp", "type_id")
 
     def __init__(self) -> None:
         self.timestamp = 0  # of the current message, ms
@@ -45,7 +45,14 @@ class _ChunkStream:
         self.type_id = 0
         self.stream_id = 0
         self.missing = 0  # bytes of the current message still to come; 0 between messages
-        self.body = bytearray()
+        self.pieces: list[bytes] = []
+        self.body = bytearray()  # what came before `pieces` in a message of very many chunks
+
+    def drop(self) -> int:
+        """Forget the unfinished message; return how many bytes of it were there."""
+        held = self.length - self.missing
+        self.pieces, self.body, self.missing = [], bytearray(), 0
+        return held
 
 
 class ChunkReader:
@@ -82,16 +89,24 @@ class ChunkReader:
         self._left -= len(piece)
         stream.missing -= len(piece)
         if stream.missing:
-            self._held += len(piece)
-            if self._held > MAX_HELD:
-                raise RtmpProtocolError(f"the unfinished RTMP messages are larger than {MAX_HELD} bytes")
-            stream.body += piece
+            self._hold(stream, piece)
             return
-        if stream.body:
-            self._held -= len(stream.body)
-            piece = bytes(stream.body + piece)
-            stream.body = bytearray()
+        if stream.pieces or stream.body:
+            self._held -= stream.length - len(piece)
+            stream.pieces.append(piece)
+            piece = b"".join((stream.body, *stream.pieces))
+            stream.drop()
         self._complete(RtmpMessage(stream.type_id, stream.stream_id, stream.timestamp, piece), messages)
+
+    def _hold(self, stream: _ChunkStream, piece: bytes) -> None:
+        self._held += len(piece)
+        if self._held > MAX_HELD:
+            raise RtmpProtocolError(f"the unfinished RTMP messages are larger than {MAX_HELD} bytes")
+        if piece:
+            stream.pieces.append(piece)
+        if len(stream.pieces) > _MAX_PIECES:
+            stream.body += b"".join(stream.pieces)
+            stream.pieces.clear()
 
     def _complete(self, message: RtmpMessage, messages: list[RtmpMessage]) -> None:
         if message.type_id == SET_CHUNK_SIZE:
@@ -109,10 +124,8 @@ class ChunkReader:
 
     def _abort(self, payload: bytes) -> None:  # 5.4.2
         stream = self._streams.get(int.from_bytes(payload[:4], "big"))
-        if stream is not None:
-            self._held -= len(stream.body)
-            stream.body = bytearray()
-            stream.missing = 0
+        if stream is not None and stream.missing:
+            self._held -= stream.drop()
 
     def _read_header(self, data: bytes, position: int) -> int | None:
         """Return where the chunk's payload begins, or None when its header is not whole yet (nothing changed then)."""

@@ -4,9 +4,9 @@ pyrtmp's session and message classes are not used: they are built on its chunk r
 and amf0.py), answer neither pings nor releaseStream, have no play side, and importing them reconfigures logging.
 """
 
-import asyncio
 import logging
 import os
+import socket
 import struct
 from collections.abc import Mapping
 
@@ -15,6 +15,8 @@ from streamkit.rtmp import amf0, chunks
 from streamkit.rtmp.amf0 import AmfValue
 from streamkit.rtmp.chunks import ChunkReader, RtmpMessage
 from streamkit.rtmp.errors import RtmpProtocolError
+from streamkit.rtmp.sockets import Sockets
+from streamkit.rtmp.tcp import TcpChannel
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +35,23 @@ def signature() -> bytes:
     return bytes(8) + os.urandom(SIGNATURE_SIZE - 8)
 
 
-class RtmpConnection(asyncio.Protocol):
+class RtmpConnection:
     """Base of both ends. Subclasses do the handshake and take media, commands and the end of the stream."""
 
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
+    def __init__(self, sockets: Sockets, sock: socket.socket) -> None:
+        self.channel = TcpChannel(sockets, sock, self)
         self._reader = ChunkReader()
         self._handshake = b""
         self._shaken = False
+        self._chunk_size_out = chunks.DEFAULT_CHUNK_SIZE
         self._window = ACK_WINDOW
         self._received = self._acknowledged = 0
 
     # ---- what subclasses implement
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """See tcp.Peer."""
+        raise NotImplementedError
 
     def take_handshake(self, data: bytes) -> int | None:
         """Return how many bytes the finished handshake took, or None when more are needed."""
@@ -66,13 +72,10 @@ class RtmpConnection(asyncio.Protocol):
         """The peer broke the protocol: end the connection."""
         raise NotImplementedError
 
-    # ---- asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what TCP gives; narrows the type
-        self.transport = transport
+    # ---- receiving
 
     def data_received(self, data: bytes) -> None:
+        """Take what came (see tcp.Peer)."""
         try:
             self._take(data)
         except SourceError as error:
@@ -150,13 +153,9 @@ class RtmpConnection(asyncio.Protocol):
         self.control(chunks.SET_CHUNK_SIZE, struct.pack(">I", CHUNK_SIZE_OUT))
         self._chunk_size_out = CHUNK_SIZE_OUT
 
-    _chunk_size_out = chunks.DEFAULT_CHUNK_SIZE
-
     def _send(self, message: RtmpMessage, chunk_stream: int) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(
-                chunks.write_message(message, chunk_stream=chunk_stream, chunk_size=self._chunk_size_out)
-            )
+        wire = chunks.write_message(message, chunk_stream=chunk_stream, chunk_size=self._chunk_size_out)
+        self.channel.write([wire])
 
 
 def text_at(arguments: list[AmfValue], index: int) -> str:

@@ -1,6 +1,5 @@
 """The way of one connection's media: messages in, the owner told what they are, FLV out to the encoder."""
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable
@@ -9,7 +8,8 @@ from typing import Protocol
 from streamkit.rtmp import chunks
 from streamkit.rtmp.chunks import RtmpMessage
 from streamkit.rtmp.flv_stream import FlvStream
-from streamkit.rtmp.pipe import Pipes, PipeWriter
+from streamkit.rtmp.sockets import Sockets, SocketWriter
+from streamkit.rtmp.tcp import TcpChannel
 from streamkit.types import SourceInfo, StreamKey
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ class Feed:
     It outlives its encoder (another can be attached) and its source (what is buffered can still be encoded).
     """
 
-    def __init__(self, key: StreamKey, pipes: Pipes) -> None:
+    def __init__(self, key: StreamKey, sockets: Sockets) -> None:
         self.key = key
         self.bytes_received = 0
-        self.flow: asyncio.ReadTransport | None = None
+        self.flow: TcpChannel | None = None
         """Where the media come from: reading is paused while the encoder is too far behind."""
-        self._pipes = pipes
+        self._sockets = sockets
         self._stream = FlvStream()
-        self._writer: PipeWriter | None = None
+        self._writer: SocketWriter | None = None
         self._run = 0
         self._listener: FeedListener | None = None
         self._first_media: float | None = None
@@ -73,7 +73,7 @@ class Feed:
             self.bytes_received += len(message.payload)
             self._stream.push(message)
             if self._first_media is None and message.type_id in (chunks.AUDIO, chunks.VIDEO):
-                self._first_media = self._pipes.loop.time()
+                self._first_media = self._sockets.loop.time()
         if self._stream.source is None:
             self._detect()
         if self._writer is not None:
@@ -85,7 +85,7 @@ class Feed:
             sock.close()
             return
         self._drop_writer()
-        self._writer = self._pipes.writer(sock, self._drained, self._broken)
+        self._writer = SocketWriter(self._sockets, sock, self._drained, self._broken)
         self._stream.join()
         self._write(self._writer)
         if self._ended:
@@ -107,7 +107,7 @@ class Feed:
 
     def _detect(self) -> None:
         headers = self._stream.headers
-        waited = 0.0 if self._first_media is None else self._pipes.loop.time() - self._first_media
+        waited = 0.0 if self._first_media is None else self._sockets.loop.time() - self._first_media
         patience = VIDEO_WAIT if headers.announces_video and headers.video is None else HEADER_WAIT
         if not headers.complete and waited < patience:
             return
@@ -117,20 +117,20 @@ class Feed:
             if self._listener is not None:
                 tell(self.key, self._listener.source_detected, self._run, source)
 
-    def _write(self, writer: PipeWriter) -> None:
+    def _write(self, writer: SocketWriter) -> None:
         writer.write(self._stream.take())
-        if writer.pending > PAUSE_ABOVE and not self._paused and self.flow is not None and not self.flow.is_closing():
+        if writer.pending > PAUSE_ABOVE and not self._paused and self.flow is not None:
             self._paused = True
             self.flow.pause_reading()
 
     def _drained(self) -> None:
         if self._paused and (self._writer is None or self._writer.pending < RESUME_BELOW):
             self._paused = False
-            if self.flow is not None and not self.flow.is_closing():
+            if self.flow is not None:
                 self.flow.resume_reading()
 
-    def _broken(self) -> None:
-        log.info("stream %s: the encoder stopped reading", self.key)
+    def _broken(self, error: OSError) -> None:
+        log.info("stream %s: the encoder stopped reading: %s", self.key, error)
         self._drop_writer()
 
     def _drop_writer(self) -> None:

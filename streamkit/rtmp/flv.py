@@ -56,6 +56,9 @@ class TagKind(Enum):
         return self in (TagKind.VIDEO_HEADER, TagKind.KEY_FRAME, TagKind.VIDEO_FRAME)
 
 
+_AUDIO_PACKETS = {0: TagKind.AUDIO_HEADER, 1: TagKind.AUDIO_FRAME}
+
+
 def classify(type_id: int, payload: bytes) -> TagKind:
     """Return what the message is, from its first bytes; garbage is OTHER."""
     if type_id == chunks.VIDEO and len(payload) > 1:
@@ -87,9 +90,9 @@ def _video_kind(payload: bytes) -> TagKind:
 def _audio_kind(payload: bytes) -> TagKind:
     sound_format = payload[0] >> 4
     if sound_format == ENHANCED_AUDIO_FORMAT:
-        return {0: TagKind.AUDIO_HEADER, 1: TagKind.AUDIO_FRAME}.get(payload[0] & 15, TagKind.OTHER)
+        return _AUDIO_PACKETS.get(payload[0] & 15, TagKind.OTHER)
     if sound_format == AAC_FORMAT:
-        return {0: TagKind.AUDIO_HEADER, 1: TagKind.AUDIO_FRAME}.get(payload[1], TagKind.OTHER)
+        return _AUDIO_PACKETS.get(payload[1], TagKind.OTHER)
     return TagKind.AUDIO_FRAME if sound_format in AUDIO_CODECS else TagKind.OTHER
 
 
@@ -112,9 +115,9 @@ def file_header(*, has_video: bool, has_audio: bool) -> bytes:
     return b"FLV\x01" + bytes((has_video | has_audio << 2,)) + b"\x00\x00\x00\x09" + bytes(4)
 
 
-def tag(type_id: int, timestamp: int, payload: bytes) -> bytes:
-    """Return one FLV tag with its PreviousTagSize (annex E.4.1). `timestamp` in ms, taken modulo 2^32."""
+def tag(type_id: int, timestamp: int, payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return one FLV tag: header, payload (uncopied), PreviousTagSize (annex E.4.1). `timestamp` in ms, modulo 2^32."""
     low, high = timestamp & 0xFFFFFF, timestamp >> 24 & 0xFF
     size = len(payload)
     head = (type_id << 24 | size).to_bytes(4, "big") + (low << 8 | high).to_bytes(4, "big") + b"\x00\x00\x00"
-    return b"".join((head, payload, (size + 11).to_bytes(4, "big")))
+    return head, payload, (size + 11).to_bytes(4, "big")

@@ -65,7 +65,8 @@ class FlvStream:
         self._out = [
             flv.file_header(has_video=self.headers.video is not None, has_audio=self.headers.audio is not None)
         ]
-        self._out += [flv.tag(type_id, 0, payload) for type_id, payload in headers]
+        for type_id, payload in headers:
+            self._out += flv.tag(type_id, 0, payload)
         for frame in self._buffer:
             self._emit(frame)
         self._buffer.clear()
@@ -75,10 +76,10 @@ class FlvStream:
         self._joined = self._started = False
         self._out = []
 
-    def take(self) -> bytes:
-        """Return what is to be written to the encoder now."""
+    def take(self) -> list[bytes]:
+        """Return what is to be written to the encoder now, piece by piece."""
         out, self._out = self._out, []
-        return out[0] if len(out) == 1 else b"".join(out)
+        return out
 
     def _is_unwanted(self, kind: TagKind) -> bool:
         """A medium that was not there when the source was concluded: no encoder expects it."""
@@ -91,7 +92,7 @@ class FlvStream:
         if not self.headers.remember(kind, message.payload):
             return
         if self._joined:
-            self._out.append(flv.tag(message.type_id, self._base.newest, message.payload))
+            self._out += flv.tag(message.type_id, self._base.newest, message.payload)
         elif kind.is_video or not is_first:
             self._buffer.clear()  # what is kept would be decoded with the wrong header, or is audio before video
 
@@ -118,7 +119,7 @@ class FlvStream:
     def _emit(self, frame: Frame) -> None:
         timestamp = self._base.rebased(frame)
         if timestamp is not None:
-            self._out.append(flv.tag(frame.type_id, timestamp, frame.payload))
+            self._out += flv.tag(frame.type_id, timestamp, frame.payload)
 
 
 class _Unwrapper:

@@ -2,15 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SPAN = 10_000
 """Milliseconds of media that are kept at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One audio or video message. `timestamp` in ms, unwrapped (it never jumps at 2^32)."""
 
     type_id: int

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from streamkit.rtmp.connection import (
 )
 from streamkit.rtmp.errors import RtmpProtocolError
 from streamkit.rtmp.feed import Feed, FeedListener, tell
-from streamkit.rtmp.pipe import Pipes
+from streamkit.rtmp.sockets import Sockets
+from streamkit.rtmp.tcp import Listener, listen, reason
 from streamkit.types import StreamKey, parse_stream_key
 
 log = logging.getLogger(__name__)
@@ -58,12 +58,12 @@ class IngestServer:
     `authorize` decides about each publisher; `unpublished` hears once of the end of each one that it accepted.
     """
 
-    def __init__(self, app: str, pipes: Pipes, authorize: Authorize, unpublished: Unpublished) -> None:
-        self.app, self.pipes = app, pipes
+    def __init__(self, app: str, sockets: Sockets, authorize: Authorize, unpublished: Unpublished) -> None:
+        self.app, self.sockets = app, sockets
         self.publications: dict[StreamKey, Publication] = {}
         self.connections: set[IngestConnection] = set()
         self._authorize, self._unpublished = authorize, unpublished
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
 
@@ -73,34 +73,27 @@ class IngestServer:
         Raises StreamKitError when the port is taken or the address is not ours.
         """
         try:
-            infos = await self.pipes.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            self._server = await self.pipes.loop.create_server(
-                lambda: IngestConnection(self), sock=_bound(infos[0][0], infos[0][4])
-            )
+            self._listener = await listen(self.sockets, host, port, self._accepted)
         except OSError as error:
-            text = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise StreamKitError(f"cannot take RTMP publishers on {host}:{port}: {text.lower()}") from error
-        return int(self._server.sockets[0].getsockname()[1])
+            raise StreamKitError(
+                f"cannot take RTMP publishers on {host}:{port} ({reason(error)}); set RTMP_PORT to a free port"
+            ) from error
+        return self._listener.port
 
     def close(self) -> None:
         """Stop listening and disconnect everyone."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for connection in list(self.connections):
-            connection.transport.abort()
-
-    async def settled(self) -> None:
-        """Return when every `authorize` and `unpublished` that was begun has ended."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+            connection.channel.abort()
 
     def publish(self, key: StreamKey, connection: "IngestConnection") -> Publication | None:
         """Reserve the key for the connection and ask `authorize`; None when someone else publishes it."""
         if key in self.publications:
             return None
         self._count += 1
-        publication = Publication(key, f"ingest-{self._count}", Feed(key, self.pipes), connection)
-        publication.feed.flow = connection.transport
+        publication = Publication(key, f"ingest-{self._count}", Feed(key, self.sockets), connection)
+        publication.feed.flow = connection.channel
         self.publications[key] = publication
         self._spawn(self._decide(publication))
         return publication
@@ -114,6 +107,13 @@ class IngestServer:
         if publication.accepted:
             self._spawn(self._tell_unpublished(publication))
 
+    def _accepted(self, sock: socket.socket) -> None:
+        if len(self.connections) < MAX_CONNECTIONS:
+            self.connections.add(IngestConnection(self, sock))
+        else:
+            log.warning("an RTMP connection is refused: %d are open", MAX_CONNECTIONS)
+            sock.close()
+
     async def _decide(self, publication: Publication) -> None:
         key, publisher = publication.key, publication.publisher
         try:
@@ -124,8 +124,9 @@ class IngestServer:
         is_gone = self.publications.get(key) is not publication
         if answer.refused is not None:
             log.info("stream %s: publisher %s is refused: %s", key, publisher, answer.refused)
-            self.unpublish(publication, answer.refused)
-            publication.connection.refuse("NetStream.Publish.Denied", answer.refused)
+            if not is_gone:
+                self.unpublish(publication, answer.refused)
+                publication.connection.refuse("NetStream.Publish.Denied", answer.refused)
         elif is_gone:
             await self._tell_unpublished(publication)
         else:
@@ -140,7 +141,7 @@ class IngestServer:
             log.exception("stream %s: nobody could be told that its publisher went away", publication.key)
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = self.pipes.loop.create_task(coroutine)
+        task = self.sockets.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -148,23 +149,17 @@ class IngestServer:
 class IngestConnection(RtmpConnection):
     """One publisher's connection: handshake, connect, createStream, publish, then media into its feed."""
 
-    def __init__(self, server: IngestServer) -> None:
-        super().__init__()
+    def __init__(self, server: IngestServer, sock: socket.socket) -> None:
+        super().__init__(server.sockets, sock)
         self._server = server
         self._publication: Publication | None = None
         self._greeted = self._connected = False
         self._idle: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if len(self._server.connections) >= MAX_CONNECTIONS:
-            log.warning("an RTMP connection is refused: %d are open", MAX_CONNECTIONS)
-            self.transport.abort()
-            return
-        self._server.connections.add(self)
         self._expect_publish()
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, error: OSError | None) -> None:
+        if error is not None:
+            log.info("an RTMP publisher's connection broke: %s", reason(error))
         self._server.connections.discard(self)
         self._end(None)
         self._stop_waiting()
@@ -172,7 +167,7 @@ class IngestConnection(RtmpConnection):
     def fail(self, error: SourceError) -> None:
         log.info("an RTMP publisher is disconnected: %s", error)
         self._end(str(error))
-        self.transport.abort()
+        self.channel.abort()
 
     def take_handshake(self, data: bytes) -> int | None:
         if data and data[0] != VERSION:
@@ -180,7 +175,7 @@ class IngestConnection(RtmpConnection):
         if len(data) < 1 + SIGNATURE_SIZE:
             return None
         if not self._greeted:  # S0, S1 and S2 (which echoes C1); clients with digests accept that from version 0
-            self.transport.write(bytes((VERSION,)) + signature() + data[1 : 1 + SIGNATURE_SIZE])
+            self.channel.write([bytes((VERSION,)), signature(), data[1 : 1 + SIGNATURE_SIZE]])
             self._greeted = True
         return 1 + 2 * SIGNATURE_SIZE if len(data) >= 1 + 2 * SIGNATURE_SIZE else None
 
@@ -216,7 +211,7 @@ class IngestConnection(RtmpConnection):
         """Tell the publisher why not, and disconnect it."""
         self._publication = None
         self._status("error", code, why)
-        self.transport.close()
+        self.channel.finish()
 
     def _connect(self, arguments: list[AmfValue]) -> None:
         properties = arguments[1] if len(arguments) > 1 else None
@@ -225,7 +220,7 @@ class IngestConnection(RtmpConnection):
         if found != self._server.app:
             why = f"publish to rtmp://.../{self._server.app}: there is no application {found[:64]!a} here"
             self.command("_error", arguments[0], None, _info("error", "NetConnection.Connect.Rejected", why))
-            self.transport.close()
+            self.channel.finish()
             return
         self._connected = True
         self.control(chunks.WINDOW_ACK_SIZE, ACK_WINDOW.to_bytes(4, "big"))
@@ -249,7 +244,7 @@ class IngestConnection(RtmpConnection):
     def _refuse_play(self) -> None:
         why = "this server takes publishers; players use HLS"
         self._status("error", "NetStream.Play.Failed", why)
-        self.transport.close()
+        self.channel.finish()
 
     def _status(self, level: str, code: str, description: str) -> None:
         self.command("onStatus", 0, None, _info(level, code, description), stream_id=_STREAM_ID)
@@ -261,8 +256,8 @@ class IngestConnection(RtmpConnection):
             self._expect_publish()
 
     def _expect_publish(self) -> None:
-        if not self.transport.is_closing():
-            self._idle = self._server.pipes.loop.call_later(PUBLISH_TIMEOUT, self.transport.abort)
+        if self.channel.is_open:
+            self._idle = self._server.sockets.loop.call_later(PUBLISH_TIMEOUT, self.channel.abort)
 
     def _stop_waiting(self) -> None:
         if self._idle is not None:
@@ -307,20 +302,8 @@ class IngestSource:
         publication = self._publication
         if publication is not None and publication.owner is self:
             publication.feed.close()
-            publication.connection.transport.close()
+            publication.connection.channel.finish()
 
 
 def _info(level: str, code: str, description: str) -> dict[str, AmfValue]:
     return {"level": level, "code": code, "description": description}
-
-
-def _bound(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    sock.settimeout(0)
-    return sock

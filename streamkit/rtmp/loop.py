@@ -10,8 +10,8 @@ from typing import Protocol
 from streamkit.errors import StreamKitError
 from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.ingest import Authorize, IngestServer, IngestSource, Unpublished
-from streamkit.rtmp.pipe import Pipes
 from streamkit.rtmp.pull import PullSource
+from streamkit.rtmp.sockets import Sockets
 from streamkit.settings import RtmpSettings
 from streamkit.types import StreamKey
 
@@ -72,7 +72,7 @@ class RtmpLoop:
     def __init__(self, settings: RtmpSettings) -> None:
         self._settings = settings
         self._loop: asyncio.AbstractEventLoop = (uvloop or asyncio).new_event_loop()
-        self._pipes = Pipes(self._loop)
+        self._sockets = Sockets(self._loop)
         self._ingest: IngestServer | None = None
         self._sources: set[Source] = set()
         self._thread = threading.Thread(target=self._run, name="rtmp-loop", daemon=True)
@@ -102,7 +102,7 @@ class RtmpLoop:
 
     def open_pull(self, key: StreamKey, run: int, listener: FeedListener) -> FeedHandle:
         """Play `key` from the configured server, trying until it is there. Events carry `run`."""
-        return self._opened(PullSource(self._settings, key, self._pipes), run, listener)
+        return self._opened(PullSource(self._settings, key, self._sockets), run, listener)
 
     def open_ingest(self, key: StreamKey, run: int, listener: FeedListener) -> FeedHandle:
         """Take the media of the publisher connected for `key`; tells source_closed with an error if there is none."""
@@ -113,7 +113,7 @@ class RtmpLoop:
 
         Blocks until it listens. Raises StreamKitError when the port is taken.
         """
-        server = IngestServer(self._settings.app, self._pipes, authorize, unpublished)
+        server = IngestServer(self._settings.app, self._sockets, authorize, unpublished)
         bound = asyncio.run_coroutine_threadsafe(server.listen(host, port), self._loop).result(_START_TIMEOUT)
         self._ingest = server
         return bound
@@ -151,9 +151,8 @@ class RtmpLoop:
             self.drop(source)
         if self._ingest is not None:
             self._ingest.close()
-        self._pipes.abort_all()
-        for _ in range(3):  # transports call connection_lost a turn or two after they were aborted
-            await asyncio.sleep(0)
+        self._sockets.abort_all()
+        await asyncio.sleep(0)  # connections are told of their end a turn later
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

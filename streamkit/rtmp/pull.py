@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import re
 import socket
 from collections.abc import Mapping
 
@@ -22,7 +20,8 @@ from streamkit.rtmp.connection import (
 )
 from streamkit.rtmp.errors import RtmpProtocolError
 from streamkit.rtmp.feed import Feed, FeedListener
-from streamkit.rtmp.pipe import Pipes
+from streamkit.rtmp.sockets import Sockets
+from streamkit.rtmp.tcp import connect, reason
 from streamkit.settings import RtmpSettings
 from streamkit.types import StreamKey
 
@@ -46,20 +45,16 @@ class PullConnection(RtmpConnection):
     `joined` resolves when the server accepted `play`; `closed` with None or the error when all is over.
     """
 
-    def __init__(self, settings: RtmpSettings, feed: Feed) -> None:
-        super().__init__()
-        loop = asyncio.get_running_loop()
-        self.joined: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[str | None] = loop.create_future()
+    def __init__(self, settings: RtmpSettings, feed: Feed, sockets: Sockets, sock: socket.socket) -> None:
+        super().__init__(sockets, sock)
+        self.joined: asyncio.Future[None] = sockets.loop.create_future()
+        self.closed: asyncio.Future[str | None] = sockets.loop.create_future()
         self._settings, self._feed = settings, feed
+        feed.flow = self.channel
+        self.channel.write([bytes((VERSION,)), signature()])
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._feed.flow = self.transport
-        self.transport.write(bytes((VERSION,)) + signature())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._finish(None if exc is None else f"the RTMP server broke the connection: {exc}")
+    def connection_lost(self, error: OSError | None) -> None:
+        self._finish(None if error is None else f"the connection to the RTMP server broke: {reason(error)}")
 
     def fail(self, error: SourceError) -> None:
         self._finish(str(error))
@@ -69,7 +64,7 @@ class PullConnection(RtmpConnection):
             raise RtmpProtocolError(f"the server speaks version {data[0]} of RTMP, or something else altogether")
         if len(data) < 1 + 2 * SIGNATURE_SIZE:
             return None
-        self.transport.write(data[1 : 1 + SIGNATURE_SIZE])  # C2 echoes S1
+        self.channel.write([data[1 : 1 + SIGNATURE_SIZE]])  # C2 echoes S1
         app = self._settings.app
         properties: dict[str, AmfValue] = {
             "app": app,
@@ -128,16 +123,16 @@ class PullConnection(RtmpConnection):
             self.closed.set_result(error)
         if not self.joined.done():
             self.joined.set_result(None)
-        self.transport.abort()
+        self.channel.abort()
 
 
 class PullSource:
     """Keeps trying until media flow; then follows that one connection to its end."""
 
-    def __init__(self, settings: RtmpSettings, key: StreamKey, pipes: Pipes) -> None:
-        self.feed = Feed(key, pipes)
+    def __init__(self, settings: RtmpSettings, key: StreamKey, sockets: Sockets) -> None:
+        self.feed = Feed(key, sockets)
         self.last_error: str | None = None
-        self._settings, self._pipes = settings, pipes
+        self._settings, self._sockets = settings, sockets
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -148,7 +143,7 @@ class PullSource:
     def start(self, run: int, listener: FeedListener) -> None:
         """Begin to try."""
         self.feed.bind(run, listener)
-        self._task = self._pipes.loop.create_task(self._run())
+        self._task = self._sockets.loop.create_task(self._run())
 
     def attach(self, sock: socket.socket) -> None:
         """See Feed.attach."""
@@ -177,9 +172,8 @@ class PullSource:
         connection: PullConnection | None = None
         try:
             async with asyncio.timeout(JOIN_TIMEOUT):
-                _, connection = await self._pipes.loop.create_connection(
-                    lambda: PullConnection(self._settings, self.feed), self._settings.server, self._settings.port
-                )
+                sock = await connect(self._sockets.loop, self._settings.server, self._settings.port)
+                connection = PullConnection(self._settings, self.feed, self._sockets, sock)
                 await connection.joined
             return await connection.closed
         except TimeoutError:
@@ -188,20 +182,10 @@ class PullSource:
             return f"cannot reach the RTMP server {place}: {reason(error)}"
         finally:
             if connection is not None:
-                connection.transport.abort()
+                connection.channel.abort()
 
     def _note(self, error: str) -> None:
         """Log an error when it is a new one; a stream that is not there yet is tried twice a second."""
         if error != self.last_error:
             log.info("stream %s: %s; trying again", self.feed.key, error)
         self.last_error = error
-
-
-def reason(error: OSError) -> str:
-    """Return the operating system's reason in lower case, without numbers and addresses."""
-    if isinstance(error, socket.gaierror):
-        return "its name cannot be resolved"
-    numbers = re.findall(r"\[Errno (\d+)\]", str(error))  # asyncio joins the errors of several addresses into a text
-    number = error.errno or (int(numbers[0]) if numbers else 0)
-    text = os.strerror(number) if number > 0 else str(error)
-    return text[:1].lower() + text[1:]

@@ -14,7 +14,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from streamkit.errors import ConfigError, ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
+from streamkit.errors import ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
 from streamkit.settings import StorageSettings
 from streamkit.storage.base import ObjectStat
 from streamkit.storage.failures import status_of, store_error
@@ -23,7 +23,7 @@ from streamkit.storage.transport import connection_pool, deadline
 from streamkit.types import Seconds
 
 _ONE_PART = 5 * 1024**3  # bytes, S3's limit for one PUT: segments never become multipart, whose ETag is no MD5
-_REMOVED_AT_ONCE = 1000  # S3's limit
+_REMOVED_AT_ONCE = 100  # S3 allows 1000, but a server on slow disks takes seconds for so many
 _SLOWEST = 65_536  # bytes/s: a transfer that is slower than this over its whole length counts as stuck
 _LONGEST_PRESIGN = Seconds(7 * 86400)  # S3's limit
 
@@ -48,8 +48,16 @@ class MinioStore:
             connections=connections,
             connect_timeout=Seconds(settings.connect_timeout),
             read_timeout=Seconds(settings.read_timeout),
+            use_tls=settings.use_ssl,
         )
-        self._client = self._connect(settings)
+        self._client = Minio(
+            settings.endpoint,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key.get_secret_value(),
+            secure=settings.use_ssl,
+            region=settings.region,  # spares a request that asks for it
+            http_client=self._pool,
+        )
 
     def check(self) -> None:
         """Return when the bucket is there, for the price of one HEAD; it is created when missing."""
@@ -97,7 +105,8 @@ class MinioStore:
                 return b""
             raise
         try:
-            return self._call(response.read, size=int(response.headers.get("Content-Length", 0)))
+            length_said = response.headers.get("Content-Length", "")
+            return self._call(response.read, size=int(length_said) if length_said.isdecimal() else 0)
         finally:
             response.close()
             response.release_conn()
@@ -110,11 +119,14 @@ class MinioStore:
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """Yield the objects whose name begins with `prefix`, in name order, a page per thousand."""
         found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-        while (item := self._call(lambda: next(found, None))) is not None:
-            yield _describe(item)
+        try:
+            while (item := self._call(lambda: next(found, None))) is not None:
+                yield _describe(item)
+        except ObjectNotFoundError:
+            return  # no bucket yet: no objects
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove the objects, a thousand per request."""
+        """Remove the objects, a hundred per request."""
         wanted = [DeleteObject(name) for name in names if is_object_name(name)]
         for start in range(0, len(wanted), _REMOVED_AT_ONCE):
             self._remove(wanted[start : start + _REMOVED_AT_ONCE])
@@ -133,20 +145,6 @@ class MinioStore:
         self._closing.set()
         self._pool.clear()
 
-    def _connect(self, settings: StorageSettings) -> Minio:
-        try:
-            return Minio(
-                settings.endpoint,
-                access_key=settings.access_key,
-                secret_key=settings.secret_key.get_secret_value(),
-                secure=settings.use_ssl,
-                region=settings.region,  # spares a request that asks for it
-                http_client=self._pool,
-            )
-        except ValueError as error:
-            rule = "it must be HOST or HOST:PORT, without http:// and without a path"
-            raise ConfigError([f"storage.endpoint (MINIO_ENDPOINT) is {settings.endpoint!r}: {rule}"]) from error
-
     def _put(self, name: str, data: bytes, content_type: str, cache_control: str) -> str:
         def put() -> str:
             result = self._client.put_object(
@@ -160,7 +158,10 @@ class MinioStore:
             )
             return result.etag or ""
 
-        return self._call(put, size=len(data))
+        etag = self._call(put, size=len(data))
+        if not etag:  # a proxy's login page also says 200
+            raise StoreUnavailableError(f"{self._where()} cannot be used: it acknowledged a PUT without an ETag")
+        return etag
 
     def _remove(self, wanted: Sequence[DeleteObject]) -> None:
         # The client removes while its result is iterated: without list() nothing would be removed.

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from streamkit.types import Seconds
 
-_PIECE = 262_144  # bytes given to one send, so that progress is noticed between pieces
+_PIECE = 1_048_576  # bytes given to one send, so that progress is noticed between pieces
 
 
 class DeadlineExceededError(TimeoutError):
@@ -49,7 +49,18 @@ def deadline(total: Seconds, *, idle: Seconds, closing: threading.Event) -> Iter
         _request.__dict__.clear()
 
 
-def _patience() -> float | None:
+@contextmanager
+def _patience(connection: socket.socket) -> Iterator[None]:
+    """Limit one send or recv."""
+    connection.settimeout(_time_left())
+    try:
+        yield
+    except TimeoutError:
+        _time_left()  # says so when it was the request's deadline that ended the wait
+        raise
+
+
+def _time_left() -> float | None:
     if _request.idle is None:
         return None
     left = _request.ends_at - time.monotonic()
@@ -58,28 +69,29 @@ def _patience() -> float | None:
     return min(left, _request.idle)
 
 
+def _send_all(connection: socket.socket, data: Any) -> None:
+    rest = memoryview(data).cast("B")
+    while rest:
+        with _patience(connection):
+            rest = rest[connection.send(rest[:_PIECE]) :]
+
+
 class _PlainSocket(socket.socket):
     def recv_into(self, *args: Any) -> int:
-        self.settimeout(_patience())
-        return super().recv_into(*args)
+        with _patience(self):
+            return super().recv_into(*args)
 
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        rest = memoryview(data).cast("B")
-        while rest:
-            self.settimeout(_patience())
-            rest = rest[self.send(rest[:_PIECE], flags) :]
+    def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ARG002 - HTTP sets none
+        _send_all(self, data)
 
 
 class _TlsSocket(ssl.SSLSocket):
     def recv_into(self, *args: Any) -> int:
-        self.settimeout(_patience())
-        return super().recv_into(*args)
+        with _patience(self):
+            return super().recv_into(*args)
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        rest = memoryview(data).cast("B")
-        while rest:
-            self.settimeout(_patience())
-            rest = rest[self.send(rest[:_PIECE], flags) :]
+    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - HTTP sets none
+        _send_all(self, data)
 
 
 class _PlainConnection(HTTPConnection):
@@ -96,20 +108,27 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = HTTPSConnection  # its sockets come from the context's sslsocket_class
 
 
-def connection_pool(*, connections: int, connect_timeout: Seconds, read_timeout: Seconds) -> urllib3.PoolManager:
+def connection_pool(
+    *, connections: int, connect_timeout: Seconds, read_timeout: Seconds, use_tls: bool
+) -> urllib3.PoolManager:
     """Return a pool that obeys `deadline()`, keeps `connections` open, and never retries or follows redirects.
 
     A redirect would repeat signed headers to whichever host a server names; retries belong to the caller.
     """
-    tls = ssl.create_default_context()
-    tls.load_verify_locations(certifi.where())
-    tls.sslsocket_class = _TlsSocket
     pool = urllib3.PoolManager(
         num_pools=1,
         maxsize=connections,
         timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
         retries=urllib3.Retry(total=False, redirect=0, raise_on_redirect=False, raise_on_status=False),
-        ssl_context=tls,
+        ssl_context=_tls_context() if use_tls else None,  # reading the authorities takes a while
     )
     pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
     return pool
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities (or SSL_CERT_FILE's) and Mozilla's."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    context.sslsocket_class = _TlsSocket
+    return context

@@ -31,7 +31,7 @@ class Origins:
         headers = response.headers
         headers["x-content-type-options"] = "nosniff"
         # A bad request has no route; its error tells nothing and may be read by anybody.
-        if request.route is not None and not request.route.ctx.cross_origin:
+        if request.route is not None and not getattr(request.route.ctx, "cross_origin", False):
             return
         if not self._any:
             headers["vary"] = f"{headers['vary']}, Origin" if "vary" in headers else "Origin"

@@ -5,7 +5,7 @@ import secrets
 from http import HTTPStatus
 
 from sanic import HTTPResponse, Request
-from sanic.exceptions import NotFound, SanicException
+from sanic.exceptions import NotFound, RequestCancelled, SanicException
 from sanic.handlers import ErrorHandler
 
 from streamkit.errors import (
@@ -45,7 +45,7 @@ def problem_response(problem: ApiError) -> HTTPResponse:
     return json_response(body, problem.status, problem.headers)
 
 
-def as_problem(error: Exception) -> ApiError:
+def as_problem(error: BaseException) -> ApiError:
     """Return what the client may know of `error`; the unexpected is logged under a reference that is told as well."""
     match error:
         case ApiError():
@@ -63,6 +63,8 @@ def as_problem(error: Exception) -> ApiError:
             return _unavailable("store_unavailable", "The object store cannot be used now.")
         case StoreError():
             return _unavailable("store_unavailable", "The object store cannot be reached now.")
+        case RequestCancelled():
+            return ApiError(400, "disconnected", "The client closed the connection.")  # which is why nobody reads it
         case SanicException():
             return _from_sanic(error)
         case _:
@@ -91,7 +93,7 @@ def _from_sanic(error: SanicException) -> ApiError:
     )
 
 
-def _unexpected(error: Exception) -> ApiError:
+def _unexpected(error: BaseException) -> ApiError:
     reference = secrets.token_hex(6)
     logger.error("Unexpected error, reference %s", reference, exc_info=error)
     return ApiError(500, "internal_error", f"Something went wrong; the log has it under reference {reference}.")

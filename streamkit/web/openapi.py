@@ -19,11 +19,11 @@ TAGS: Mapping[str, str] = {
 
 
 def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
-    """Return the OpenAPI document of those endpoints that are documented."""
+    """Return the OpenAPI document of those endpoints that are documented; HEAD goes without saying (RFC 9110 9.3.2)."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         if endpoint.documented:
-            for method in endpoint.served_methods:
+            for method in endpoint.methods:
                 paths.setdefault(endpoint.path, {})[method.lower()] = _operation(endpoint, method)
     return {
         "openapi": "3.0.3",
@@ -47,7 +47,7 @@ def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
-        "responses": {str(status): _answer(answer, method) for status, answer in endpoint.answers.items()},
+        "responses": {str(status): _answer(answer) for status, answer in endpoint.answers.items()},
     }
     if endpoint.description:
         operation["description"] = endpoint.description
@@ -66,9 +66,9 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer, method: str) -> dict[str, Any]:
+def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
-    if method == "HEAD" or not answer.media_type:
+    if not answer.media_type:
         return described
     schema = {"$ref": f"#/components/schemas/{answer.schema}"} if answer.schema else {"type": "string"}
     return {**described, "content": {answer.media_type: {"schema": schema}}}

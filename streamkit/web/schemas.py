@@ -24,10 +24,6 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _ref_or_null(name: str) -> Schema:
-    return {"allOf": [_ref(name)], "nullable": True}
-
-
 def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
@@ -43,6 +39,28 @@ def _object(**properties: Schema) -> Schema:
 
 
 _PAGE: dict[str, Schema] = {"total": _COUNT, "offset": _COUNT, "limit": _COUNT}
+_LIVE: Schema = _object(
+    stream_key=_ref("StreamKey"),
+    session=_or_null(_TEXT),
+    state=_STATE,
+    started_at=_or_null(_TIME),
+    uptime=_or_null({**_NUMBER, "description": "Seconds."}),
+    playlist_url=_or_null(_TEXT),
+    renditions=_list(_ref("Rendition")),
+    fps=_NUMBER,
+    speed={**_NUMBER, "description": "Media seconds per second; 1 is real time."},
+    bitrate={**_COUNT, "description": "Bit/s of the uploaded segments, all renditions."},
+    dropped_frames=_COUNT,
+    duplicated_frames=_COUNT,
+    segments_closed=_COUNT,
+    segments_uploaded=_COUNT,
+    segments_listed=_COUNT,
+    segments_lost=_COUNT,
+    bytes={**_COUNT, "description": "Bytes that the store has."},
+    upload_lag={**_NUMBER, "description": "Age in seconds of the oldest segment that the store does not have."},
+    restarts=_COUNT,
+    last_error=_or_null(_TEXT),
+)
 _STREAM: dict[str, Schema] = {
     "id": _or_null({"type": "integer"}),
     "stream_key": _ref("StreamKey"),
@@ -53,7 +71,7 @@ _STREAM: dict[str, Schema] = {
     "created_at": _or_null(_TIME),
     "updated_at": _or_null(_TIME),
     "last_error": _or_null(_TEXT),
-    "live": _ref_or_null("LiveStream"),
+    "live": _or_null(_LIVE),
 }
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -101,28 +119,7 @@ SCHEMAS: Mapping[str, Schema] = {
         audio_codec=_or_null(_TEXT),
         audio_bitrate=_COUNT,
     ),
-    "LiveStream": _object(
-        stream_key=_ref("StreamKey"),
-        session=_or_null(_TEXT),
-        state=_STATE,
-        started_at=_or_null(_TIME),
-        uptime=_or_null({**_NUMBER, "description": "Seconds."}),
-        playlist_url=_or_null(_TEXT),
-        renditions=_list(_ref("Rendition")),
-        fps=_NUMBER,
-        speed={**_NUMBER, "description": "Media seconds per second; 1 is real time."},
-        bitrate={**_COUNT, "description": "Bit/s of the uploaded segments, all renditions."},
-        dropped_frames=_COUNT,
-        duplicated_frames=_COUNT,
-        segments_closed=_COUNT,
-        segments_uploaded=_COUNT,
-        segments_listed=_COUNT,
-        segments_lost=_COUNT,
-        bytes={**_COUNT, "description": "Bytes that the store has."},
-        upload_lag={**_NUMBER, "description": "Age in seconds of the oldest segment that the store does not have."},
-        restarts=_COUNT,
-        last_error=_or_null(_TEXT),
-    ),
+    "LiveStream": _LIVE,
     "Stats": _object(
         time=_TIME,
         total_streams=_or_null(_COUNT),

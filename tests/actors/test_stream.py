@@ -1,14 +1,17 @@
 """A stream's life, message by message, on a real ledger and journal."""
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from fakes.stream_world import KEY, StreamWorld
 
 from streamkit.messages import (
+    BeginPublish,
     ChildFailed,
     EndPublish,
     FolderScanned,
+    PublishAnswer,
     PublisherFound,
     PublisherGone,
     RecallStream,
@@ -19,6 +22,7 @@ from streamkit.messages import (
     ShutDown,
     SourceClosed,
     SourceDetected,
+    SourceJoined,
     StreamIdle,
     StreamSettled,
     StreamStopped,
@@ -46,6 +50,21 @@ def test_a_publish_connects_at_once_and_asks_the_database_for_the_numbers_used_b
 def test_a_publish_on_the_embedded_server_takes_the_publisher_that_is_connected(world: StreamWorld) -> None:
     world.publish(kind=SourceKind.INGEST)
     assert [feed.kind for feed in world.feeds] == ["ingest"]
+
+
+def test_the_publisher_may_send_once_its_stream_is_joined(world: StreamWorld) -> None:
+    joined: Future[PublishAnswer] = Future()
+    world.tell(BeginPublish(publish=1, source=SourceKind.PULL, joined=joined))
+    world.tell(SourceJoined(run=99))
+    assert not joined.done()
+    world.tell(SourceJoined(run=1))
+    assert joined.result(0).refused is None
+
+
+def test_a_publisher_of_the_embedded_server_need_not_wait(world: StreamWorld) -> None:
+    joined: Future[PublishAnswer] = Future()
+    world.tell(BeginPublish(publish=1, source=SourceKind.INGEST, joined=joined))
+    assert joined.done()
 
 
 def test_the_encoder_starts_when_source_and_numbers_are_known(world: StreamWorld) -> None:

@@ -14,6 +14,7 @@ from streamkit.messages import (
     BeginPublish,
     ChildFailed,
     EndPublish,
+    JoinOverdue,
     Message,
     PublishAnswer,
     PublisherFound,
@@ -95,9 +96,11 @@ class World:
         return self.actor.on_receive(message)
 
     def publish(self, key: StreamKey = KEY, publisher: str | None = "p1", at: float | None = None) -> PublishAnswer:
-        answer: PublishAnswer = self.tell(
-            PublishStream(key=key, publisher=publisher, at=None if at is None else UnixTime(at))
-        )
+        future = self.tell(PublishStream(key=key, publisher=publisher, at=None if at is None else UnixTime(at)))
+        for _, message in self.timers.messages:
+            if isinstance(message, JoinOverdue):
+                self.tell(message)
+        answer: PublishAnswer = future.result(0)
         return answer
 
     def unpublish(self, publisher: str | None = "p1", at: float | None = None) -> bool:
@@ -117,6 +120,16 @@ def test_a_publish_starts_a_stream_and_a_repeat_changes_nothing(world: World) ->
     assert world.publish().refused is None
     assert [type(message) for message in world.streams[0].told] == [BeginPublish]
     assert len(world.streams) == 1
+
+
+def test_a_publish_is_answered_when_the_stream_is_joined_or_the_wait_is_over(world: World) -> None:
+    future = world.tell(PublishStream(key=KEY, publisher="p1"))
+    assert not future.done()
+    joined = world.streams[0].told[0].joined
+    joined.set_result(PublishAnswer())
+    assert future.result(0).refused is None
+    late = [message for _, message in world.timers.messages if isinstance(message, JoinOverdue)]
+    world.tell(late[0])  # nothing happens to an answer that was given
 
 
 def test_a_second_publisher_of_a_live_key_is_refused_and_its_unpublish_stops_nothing(world: World) -> None:
@@ -207,7 +220,7 @@ def test_a_dead_stream_restarts_after_a_backoff_and_goes_on_with_its_publisher(w
     world.publish()
     world.streams[0].alive = False
     world.tell(ChildFailed(urn=world.streams[0].actor_urn, name="stream alice", error="ValueError: x"))
-    assert [message for _, message in world.timers.messages] == [RestartStream(key=KEY)]
+    assert RestartStream(key=KEY) in [message for _, message in world.timers.messages]
     world.tell(RestartStream(key=KEY))
     assert world.streams[1].told == [
         RecoverStream(publish=1, source=SourceKind.PULL),

@@ -2,17 +2,18 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvloop
-from actors.base import BaseActor
 from sanic import Sanic
 
+from actors.base import BaseActor
 from streamkit.database.rows import Page, StreamCounts
 from streamkit.errors import ObjectNotFoundError
 from streamkit.messages import (
@@ -152,7 +153,7 @@ class FrontEnd:
         return self.client.request(method, path, headers=named)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(settings: Settings) -> Iterator[FrontEnd]:
     """Serve on a free loopback port; everything has ended afterwards."""
     front = FrontEnd(settings)
@@ -168,7 +169,8 @@ def running(settings: Settings) -> Iterator[FrontEnd]:
     finally:
         front.client.close()
         front.store.gate.set()
-        loop.call_soon_threadsafe(stop.set)
+        with contextlib.suppress(RuntimeError):  # it could not be started
+            loop.call_soon_threadsafe(stop.set)
         thread.join(timeout=20)
         front.supervisor.stop()
         front.database.stop()
@@ -196,16 +198,17 @@ async def _run(front: FrontEnd, started: "concurrent.futures.Future[int]", stop:
             supervisor=front.supervisor,
             database=front.database,
             store=front.store,
-            encoder_check=lambda: front.encoder(),
+            encoder_check=lambda: front.encoder(),  # noqa: PLW0108 - a test may change it
         )
     )
-    server = await app.create_server(host="127.0.0.1", port=0, return_asyncio_server=True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = await app.create_server(sock=listener, return_asyncio_server=True)
     assert server is not None
     await server.startup()
     await server.before_start()
     await server.start_serving()
     await server.after_start()
-    started.set_result(server.sockets[0].getsockname()[1])
+    started.set_result(listener.getsockname()[1])
     await stop.wait()
     await server.before_stop()
     server.close()

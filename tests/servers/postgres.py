@@ -128,4 +128,5 @@ def _unprivileged() -> list[str]:
     """Return the words that go before a command which refuses to run as root."""
     if os.getuid() != 0:
         return []
-    return ["setpriv", f"--reuid={_OWNER}", f"--regid={_OWNER}", "--clear-groups"]
+    # --pdeathsig again, because a change of user undoes the one that every managed process has.
+    return ["setpriv", "--pdeathsig=INT", f"--reuid={_OWNER}", f"--regid={_OWNER}", "--clear-groups"]

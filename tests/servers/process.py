@@ -29,7 +29,7 @@ class ManagedProcess:
         self.stop_signal = stop_signal
         with log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(word) for word in argv],
+                [*dies_with_us(stop_signal), *(str(word) for word in argv)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -103,6 +103,11 @@ class ManagedProcess:
         for pid in tree:
             send_signal(pid, signal_number)
         return tree
+
+
+def dies_with_us(stop_signal: signal.Signals) -> list[str]:
+    """Return the words before a command that make the kernel stop it when this test run is killed."""
+    return ["setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")]
 
 
 def send_signal(pid: int, signal_number: signal.Signals) -> None:

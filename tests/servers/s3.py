@@ -47,9 +47,10 @@ class S3Server:
             self._process.thaw()
             return
         keys = f"{self.access_key},{self.secret_key}"
-        # Without the cache options rclone would answer from memory what another test removed from the folder.
+        # With its usual cache rclone would answer from memory what another test removed from the folder; with none
+        # at all ("0s") it spins on a processor for ever.
         argv = [self._program, "serve", "s3", "--config", "/dev/null", "--auth-key", keys, "--addr", self.endpoint]
-        self._process = ManagedProcess([*argv, "--dir-cache-time", "0s", str(self.root)], self._log)
+        self._process = ManagedProcess([*argv, "--dir-cache-time", "1ms", str(self.root)], self._log)
         self._process.wait_ready(lambda: accepts_connections(self.port))
 
     def stop(self) -> None:

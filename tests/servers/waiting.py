@@ -8,13 +8,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
-    """Return the first truthy value of `check()`; raise AssertionError naming `what` after `timeout` seconds."""
+def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "the condition", every: float = 0.02) -> T:
+    """Return the first truthy value of `check()`; raise AssertionError naming `what` after `timeout` seconds.
+
+    `every` is the pause in seconds between two checks: longer for one that costs others their time.
+    """
     deadline = time.monotonic() + timeout
     while not (value := check()):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} was not there within {timeout:g} s")
-        time.sleep(0.02)
+        time.sleep(every)
     return value
 
 

@@ -11,6 +11,8 @@ let playing = ""; // the key that the player is set up for
 let hls = null;
 let retry = 0;
 let streams = [];
+let session = ""; // the broadcast that plays or played
+let over = false; // it was played to its end
 
 // ---- what the service says
 
@@ -50,6 +52,7 @@ function show() {
   $("facts").textContent = stream ? facts(stream) : "";
   $("address").hidden = !chosen;
   if (chosen) $("url").textContent = new URL(address(chosen), location).href;
+  if (over && stream?.playlist_url && stream.session !== session) stop(); // it is live again
   if (!chosen) say(streams.length ? "Choose a stream." : "Nobody is live.");
   else if (playing !== chosen && !retry) play(chosen);
 }
@@ -107,6 +110,7 @@ const address = (key) => `/hls/${encodeURIComponent(key)}/playlist.m3u8`;
 
 function play(key) {
   playing = key;
+  session = streams.find((stream) => stream.stream_key === key)?.session || "";
   say("Loading …");
   const url = address(key);
   if (window.Hls?.isSupported()) playWithHlsJs(url);
@@ -148,6 +152,7 @@ function stop() {
   clearTimeout(retry);
   retry = 0;
   playing = "";
+  over = false;
   hls?.destroy();
   hls = null;
   if (video.hasAttribute("src")) { video.removeAttribute("src"); video.load(); }
@@ -166,7 +171,7 @@ function showTrouble(text) {
 // ---- start
 
 video.addEventListener("playing", () => say(""));
-video.addEventListener("ended", () => say("The broadcast has ended."));
+video.addEventListener("ended", () => { over = true; say("The broadcast has ended."); });
 video.addEventListener("error", nativeError);
 window.addEventListener("popstate", () => choose(new URLSearchParams(location.search).get("stream") || "", false));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });

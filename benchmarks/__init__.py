@@ -1,0 +1,1 @@
+"""Figures, each against a baseline measured in the same run. `make bench` prints them all."""
