@@ -306,8 +306,6 @@ class StreamActor(BaseActor):
             self._finish(StreamEvent.UNPUBLISHED_FINAL, "the service stopped")
         self._end_when_drained()
 
-    # ---- time
-
     def _wait(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
 
@@ -339,8 +337,6 @@ class StreamActor(BaseActor):
             case StreamState.FINISHING:
                 self._broadcast.note_error(f"{self._broadcast.pending} objects still wait for the object store")
                 self._ended()
-
-    # ---- helpers
 
     def _move(self, event: StreamEvent) -> None:
         state = next_state(self._state, event)

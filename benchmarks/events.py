@@ -28,7 +28,9 @@ def run() -> list[Figure]:
     return [
         Figure(name=f"failed requests of {len(answers)}", value=failed, unit="", target=0, of_ratio=False),
         Figure(name="webhook answer, p50", value=percentile(seconds, 0.5) * 1000, unit="ms"),
-        Figure(name="webhook answer, p99", value=percentile(seconds, 0.99) * 1000, unit="ms", target=50, of_ratio=False),
+        Figure(
+            name="webhook answer, p99", value=percentile(seconds, 0.99) * 1000, unit="ms", target=50, of_ratio=False
+        ),
     ]
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
-
-from benchmarks.stage import Figure, Stage, ffmpeg_path, hand_tuned_ladder, print_figures, stage, wait_for
 from servers.process import ManagedProcess
 from servers.waiting import free_port
+
+from benchmarks.stage import Figure, Stage, ffmpeg_path, hand_tuned_ladder, print_figures, stage, wait_for
 
 REPEATS = 3
 NAIVE_REPEATS = 1  # it takes ten seconds and is no close race
@@ -22,16 +22,36 @@ def run() -> list[Figure]:
     with stage() as on:
         service = on.serve()
         tuned = _median(REPEATS, lambda number: _bare(on, f"tuned{number}", hand_tuned_ladder))
-        ladder = _median(REPEATS, lambda number: _streamkit(on, service.url, on.nginx.url(f"ladder{number}"), f"ladder{number}"))
-        copy = _median(REPEATS, lambda number: _streamkit(on, service.url, on.nginx.url(f"copy{number}"), f"copy{number}"))
+        ladder = _median(
+            REPEATS, lambda number: _streamkit(on, service.url, on.nginx.url(f"ladder{number}"), f"ladder{number}")
+        )
+        copy = _median(
+            REPEATS, lambda number: _streamkit(on, service.url, on.nginx.url(f"copy{number}"), f"copy{number}")
+        )
         naive = _median(NAIVE_REPEATS, lambda number: _bare(on, f"naive{number}", _naive))
         service.process.stop()
         embedded = _embedded(on)
     name = "bare FFmpeg ladder tuned by hand, same source and server"
     return [
-        Figure(name="publish -> first playable, ladder of three", value=ladder, unit="s", baseline=tuned, baseline_name=name, target=1.0),
-        Figure(name="publish -> first playable, copy", value=copy, unit="s", baseline=tuned, target=2.5, of_ratio=False),
-        Figure(name="publish -> first playable, embedded ingest, ladder", value=embedded, unit="s", baseline=tuned, target=2.8, of_ratio=False),
+        Figure(
+            name="publish -> first playable, ladder of three",
+            value=ladder,
+            unit="s",
+            baseline=tuned,
+            baseline_name=name,
+            target=1.0,
+        ),
+        Figure(
+            name="publish -> first playable, copy", value=copy, unit="s", baseline=tuned, target=2.5, of_ratio=False
+        ),
+        Figure(
+            name="publish -> first playable, embedded ingest, ladder",
+            value=embedded,
+            unit="s",
+            baseline=tuned,
+            target=2.8,
+            of_ratio=False,
+        ),
         Figure(name="the command everyone writes (one rendition)", value=naive, unit="s", baseline=tuned),
     ]
 

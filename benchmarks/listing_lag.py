@@ -5,8 +5,9 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-from benchmarks.stage import Figure, Stage, percentile, print_figures, stage, wait_for
 from minio import Minio
+
+from benchmarks.stage import Figure, Stage, percentile, print_figures, stage, wait_for
 
 SECONDS = 60.0
 POLL = 0.003  # the bucket is read from the S3 server's disk, so that watching costs it nothing
@@ -60,7 +61,9 @@ def _watch(bucket: Path, local: Path) -> list[float]:
 
 
 def _put_raw(on: Stage, local: Path, seconds: list[float], stop: threading.Event) -> None:
-    client = Minio(on.s3.endpoint, access_key=on.s3.access_key, secret_key=on.s3.secret_key, secure=False, region=on.s3.region)
+    client = Minio(
+        on.s3.endpoint, access_key=on.s3.access_key, secret_key=on.s3.secret_key, secure=False, region=on.s3.region
+    )
     client.make_bucket("raw")
     number = 0
     while not stop.wait(RAW_EVERY):
@@ -68,7 +71,9 @@ def _put_raw(on: Stage, local: Path, seconds: list[float], stop: threading.Event
         playlist = b"#EXTM3U\n" + b"#EXTINF:2.000000,\nsegment.ts\n" * 15
         number += 1
         began = time.perf_counter()
-        client.put_object("raw", f"hls/raw/segment_{number}.ts", BytesIO(newest), len(newest), content_type="video/mp2t")
+        client.put_object(
+            "raw", f"hls/raw/segment_{number}.ts", BytesIO(newest), len(newest), content_type="video/mp2t"
+        )
         client.put_object("raw", "hls/raw/720p.m3u8", BytesIO(playlist), len(playlist))
         seconds.append(time.perf_counter() - began)
 

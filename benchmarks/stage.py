@@ -29,15 +29,16 @@ LADDER = ((720, 2_800_000), (480, 1_400_000), (360, 800_000))
 PRESET = "ultrafast"
 SEGMENT = 2.0
 
+RUNGS = "".join(
+    f"      - {{name: {height}p, height: {height}, video_bitrate: {rate}, preset: {PRESET}}}\n"
+    for height, rate in LADDER
+)
 CONFIGURATION = f"""
 default_ladder: bench
 ladders:
   bench:
     renditions:
-{"".join(
-    f"      - {{name: {height}p, height: {height}, video_bitrate: {rate}, preset: {PRESET}}}" + chr(10)
-    for height, rate in LADDER
-)}
+{RUNGS}
 streams:
   - {{match: "copy*", ladder: copy}}
 sessions: {{reconnect_window: 0}}
@@ -75,8 +76,8 @@ class Figure:
 def print_machine() -> None:
     """Say on what the figures were measured."""
     ffmpeg = subprocess.run([ffmpeg_path(), "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f}, Linux {platform.release()}, Python {platform.python_version()}, FFmpeg {ffmpeg}")
+    python, kernel, load = platform.python_version(), platform.release(), os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores, load {load:.1f}, Linux {kernel}, Python {python}, FFmpeg {ffmpeg}")
 
 
 def print_figures(figures: list[Figure]) -> None:
@@ -185,7 +186,7 @@ def make_source(folder: Path) -> Path:
     path = folder / "source.flv"
     argv = [
         ffmpeg_path(), "-nostdin", "-loglevel", "error", "-y",
-        "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+        "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=44100",
         "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60", "-keyint_min", "60",
         "-sc_threshold", "0", "-b:v", BITRATE, "-maxrate", BITRATE, "-bufsize", BITRATE,
         "-c:a", "aac", "-b:a", "128k", "-t", "30", "-f", "flv", str(path),

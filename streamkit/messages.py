@@ -189,7 +189,7 @@ class RecoverStream(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutDown(Message):
-    """Supervisor -> StreamActor: end the session now, upload what is left, then tell StreamStopped. Repeats: ignored."""
+    """Supervisor -> StreamActor: end the session now, upload what is left, tell StreamStopped. Repeats do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

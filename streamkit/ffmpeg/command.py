@@ -10,7 +10,8 @@ from math import gcd, lcm
 from pathlib import Path
 
 from streamkit.errors import ConfigError
-from streamkit.types import Rendition, RenditionName, Seconds, SessionId, SourceInfo
+from streamkit.hls.names import private_playlist_name
+from streamkit.types import Rendition, Seconds, SessionId, SourceInfo
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
@@ -40,11 +41,6 @@ class EncoderSpec:
         # FFmpeg expands % in segment names, and has no escape for it there.
         if "%" in str(self.folder):
             raise ConfigError([f"HLS_OUTPUT_DIR must not contain '%': found {self.folder}"])
-
-
-def playlist_name(session: SessionId, rendition: RenditionName) -> str:
-    """Return the name of FFmpeg's own playlist: hidden, read for exact durations, never served."""
-    return f".{session}_{rendition}.m3u8"
 
 
 def build_argv(spec: EncoderSpec) -> list[str]:
@@ -183,7 +179,7 @@ def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:
 def _key_frame_expression(cuts: Cuts) -> str:
     """Return FFmpeg's expression that is true at t = 0, first, 2 x first, then every interval (seconds)."""
     first, interval, tolerance = float(cuts.first), float(cuts.interval), float(cuts.tolerance)
-    # Half a frame before the instant: a sum of floating-point numbers may fall just short of it.
+    # A quarter of a frame before the instant: a sum of floating-point numbers may fall just short of it.
     if cuts.first == cuts.interval:
         return f"expr:gte(t+{tolerance:.9f},n_forced*{interval!r})"
     return f"expr:gte(t+{tolerance:.9f},if(lt(n_forced,2),n_forced*{first!r},(n_forced-2)*{interval!r}+{2 * first!r}))"
@@ -220,7 +216,7 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         *("-hls_list_size", str(PLAYLIST_LENGTH)),
         *("-start_number", str(spec.first_sequence)),
         *("-hls_segment_filename", f"{folder}/segment_{spec.session}_{rendition.name}_%d.ts"),
-        f"{folder}/{playlist_name(spec.session, rendition.name)}",
+        f"{folder}/{private_playlist_name(spec.session, rendition.name)}",
     ]
 
 

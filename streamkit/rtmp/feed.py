@@ -25,6 +25,9 @@ PAUSE_ABOVE, RESUME_BELOW = 512 * 1024, 64 * 1024
 class FeedListener(Protocol):
     """Who owns a feed. Called in the RTMP loop's thread; must not block."""
 
+    def source_joined(self, run: int) -> None:
+        """The server plays the stream of connection `run` to us, or would not let us yet. Told at most once."""
+
     def source_detected(self, run: int, source: SourceInfo) -> None:
         """The headers of connection `run` are in. Told once."""
 
@@ -49,7 +52,7 @@ class Feed:
         self._run = 0
         self._listener: FeedListener | None = None
         self._first_media: float | None = None
-        self._paused = self._ended = self._closed = False
+        self._paused = self._ended = self._closed = self._joined = False
         self._error: str | None = None
 
     @property
@@ -64,6 +67,12 @@ class Feed:
             tell(self.key, listener.source_detected, run, self._stream.source)
         if self._ended:
             tell(self.key, listener.source_closed, run, self._error)
+
+    def joined(self) -> None:
+        """The publisher need not wait for us: what it sends from now on comes here, or cannot. Idempotent."""
+        if not self._joined and self._listener is not None:
+            self._joined = True
+            tell(self.key, self._listener.source_joined, self._run)
 
     def receive(self, messages: list[RtmpMessage]) -> None:
         """Take audio, video and data messages. Raises SourceError when their headers are of no use."""

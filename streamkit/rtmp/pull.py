@@ -35,6 +35,7 @@ _BUFFER_MS = 1000
 _LIVE_ONLY = -1000.0
 """`start` of `play`: live, never a recording of that name. 7.2.2.1 says -1 (seconds); servers read milliseconds as
 librtmp and FFmpeg send them, and take every negative number as live."""
+_PLAYS = "NetStream.Play.Start"
 _ENDS = ("NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete")
 _CONNECT, _CREATE_STREAM = 1.0, 2.0  # our transaction ids
 
@@ -117,6 +118,8 @@ class PullConnection(RtmpConnection):
             self._finish(f"the RTMP server does not play the stream: {description or code}")
         elif code in _ENDS and self._feed.has_media:
             self._finish(None)
+        elif code == _PLAYS:
+            self._feed.joined()
 
     def _finish(self, error: str | None) -> None:
         if not self.closed.done():
@@ -189,3 +192,4 @@ class PullSource:
         if error != self.last_error:
             log.info("stream %s: %s; trying again", self.feed.key, error)
         self.last_error = error
+        self.feed.joined()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes.upload_recorder import Recorder
+from fakes.upload_recorder import Recorder, ScriptedStore
 
 import actors.uploader
 from actors.timers import Timer, Timers
@@ -19,30 +19,6 @@ from streamkit.types import Seconds, StreamKey
 KEY = StreamKey("show")
 IN_FLIGHT = 2
 WAIT = 10.0
-
-
-class ScriptedStore:
-    """Records every PUT; `fail` gives the error to raise for an object, or None."""
-
-    def __init__(self) -> None:
-        self.puts: list[tuple[str, Path | bytes, str, str]] = []
-        self.fail: Callable[[str], Exception | None] = lambda name: None
-
-    def put_file(self, name: str, path: Path, *, content_type: str, cache_control: str) -> str:
-        return self._put(name, path, content_type, cache_control)
-
-    def put_bytes(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> str:
-        return self._put(name, data, content_type, cache_control)
-
-    def _put(self, name: str, content: Path | bytes, content_type: str, cache_control: str) -> str:
-        self.puts.append((name, content, content_type, cache_control))
-        error = self.fail(name.removeprefix("hls/show/"))
-        if error is not None:
-            raise error
-        return "etag"
-
-    def names(self) -> list[str]:
-        return [name.removeprefix("hls/show/") for name, *_ in self.puts]
 
 
 class RecordingPool:

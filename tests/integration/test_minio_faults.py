@@ -1,6 +1,5 @@
-"""MinioStore and the Uploader against real sockets that refuse, reset, stall, trickle and answer with errors."""
+"""MinioStore against real sockets that refuse, reset, stall, trickle and answer with errors."""
 
-import itertools
 import shutil
 import socket
 import ssl
@@ -14,17 +13,12 @@ from typing import Any
 import pytest
 from fakes import faulty_server as fault
 from fakes.faulty_server import FaultyServer
-from fakes.upload_recorder import Recorder
 from pydantic import SecretStr
 from servers import tools
 from servers.waiting import accepts_connections
 
 import streamkit.storage.minio
-from actors.timers import Timers
-from actors.upload_pool import UploadPool
-from actors.uploader import UploaderActor
 from streamkit.errors import ObjectNotFoundError, StoreDeniedError, StoreError, StoreUnavailableError
-from streamkit.messages import UploadPlaylist, UploadSegment
 from streamkit.settings import StorageSettings
 from streamkit.storage.minio import MinioStore
 from streamkit.types import Seconds, StreamKey
@@ -80,7 +74,9 @@ def assert_is_one_harmless_sentence(error: StoreError, store: MinioStore, endpoi
         assert secret not in sentence
 
 
-# ---- the store
+def open_real(open_store: OpenStore, server: Any, bucket: str, **changes: Any) -> MinioStore:
+    values = {"endpoint": server.endpoint, "read_timeout": 30.0, **changes}
+    return open_store(access_key=server.access_key, secret_key=SecretStr(server.secret_key), bucket=bucket, **values)
 
 
 @pytest.mark.parametrize(
@@ -282,102 +278,3 @@ def test_a_presigned_url_opens_the_object_to_anybody_and_names_no_secret(
         assert (answer.status, answer.data) == (200, b"everybody may read this")
         assert answer.headers["Content-Type"] == "video/mp2t"
         assert http.request("GET", url.replace("1.ts", "2.ts")).status == 403
-
-
-# ---- the Uploader, through faults
-
-
-def open_real(open_store: OpenStore, server: Any, bucket: str, **changes: Any) -> MinioStore:
-    values = {"endpoint": server.endpoint, "read_timeout": 30.0, **changes}
-    return open_store(access_key=server.access_key, secret_key=SecretStr(server.secret_key), bucket=bucket, **values)
-
-
-@pytest.fixture
-def upload(cleanup: ExitStack) -> Callable[..., tuple[Any, Recorder]]:
-    def start(store: MinioStore, in_flight: int) -> tuple[Any, Recorder]:
-        pool, timers, parent = UploadPool(4), Timers(), Recorder()
-        cleanup.callback(timers.stop)
-        cleanup.callback(lambda: pytest.fail("an upload thread is left") if not pool.close(Seconds(30)) else None)
-        ref = UploaderActor.start(parent=parent, key=KEY, store=store, pool=pool, timers=timers, in_flight=in_flight)
-        cleanup.callback(ref.stop)
-        return ref, parent
-
-    return start
-
-
-def make_segments(folder: Path, count: int, size: int = 100_000) -> list[UploadSegment]:
-    commands = []
-    for number in range(count):
-        path = folder / f"segment_s0000001_720p_{number}.ts"
-        path.write_bytes(bytes([number]) * size)
-        commands.append(UploadSegment(name=path.name, path=path, size=size))
-    return commands
-
-
-def assert_all_arrived_once(store: MinioStore, parent: Recorder, commands: list[UploadSegment]) -> None:
-    stored = [name for name, _ in parent.stored() if name.endswith(".ts")]
-    assert sorted(stored) == sorted(command.name for command in commands)
-    assert {found.name.rpartition("/")[2] for found in store.list("hls/show/segment_")} == set(stored)
-    for command in commands:
-        assert store.get(f"hls/show/{command.name}") == command.path.read_bytes()
-
-
-@pytest.mark.parametrize("outage", ["refused", "frozen"])
-def test_a_restart_of_the_store_in_the_middle_of_a_queue_loses_and_reorders_nothing(
-    open_store: OpenStore, upload: Callable[..., Any], s3_server: Any, s3_bucket: str, tmp_path: Path, outage: str
-) -> None:
-    store = open_real(open_store, s3_server, s3_bucket, read_timeout=2.0)
-    ref, parent = upload(store, in_flight=1)
-    commands = make_segments(tmp_path, 20)
-    for command in commands[:10]:
-        ref.tell(command)
-    parent.wait_for(lambda: len(parent.stored()) >= 3, timeout=30)
-    (s3_server.stop if outage == "refused" else s3_server.freeze)()
-    for command in commands[10:]:
-        ref.tell(command)
-    ref.tell(UploadPlaylist(name="720p.m3u8", body=b"old", version=1))
-    ref.tell(UploadPlaylist(name="720p.m3u8", body=b"new", version=2))
-    parent.wait_for(lambda: len(parent.failures()) >= 2, timeout=30)
-    s3_server.start()
-    parent.wait_for(lambda: len(parent.stored()) >= 21 and ("720p.m3u8", 2) in parent.stored(), timeout=60)
-    assert [name for name, _ in parent.stored() if name.endswith(".ts")] == [command.name for command in commands]
-    assert_all_arrived_once(store, parent, commands)
-    assert store.get("hls/show/720p.m3u8") == b"new"
-
-
-def test_everything_arrives_through_a_network_that_does_its_worst(
-    open_store: OpenStore,
-    upload: Callable[..., Any],
-    serve: Callable[[fault.Behaviour], FaultyServer],
-    s3_server: Any,
-    s3_bucket: str,
-    tmp_path: Path,
-) -> None:
-    real = s3_server.endpoint
-    worst = [
-        fault.resets,
-        fault.forwards(real, cut_after=250_000),  # in the middle of a body
-        fault.silent,
-        fault.answers(503, XML_ERROR % b"SlowDown"),
-        fault.forwards(real, cut_after=130_000),
-        fault.trickles,
-        fault.closes,
-        fault.answers(403, XML_ERROR % b"AccessDenied"),
-        fault.babbles,
-    ]
-    turns = itertools.chain(worst, itertools.repeat(fault.forwards(real)))
-
-    def in_turn(server: FaultyServer, connection: socket.socket) -> None:
-        next(turns)(server, connection)
-
-    server = serve(in_turn)
-    store = open_real(open_store, s3_server, s3_bucket, endpoint=server.endpoint, read_timeout=1.0)
-    ref, parent = upload(store, in_flight=3)
-    commands = make_segments(tmp_path, 16)
-    for command in commands:
-        ref.tell(command)
-    parent.wait_for(lambda: len(parent.stored()) >= len(commands), timeout=90)
-    assert server.connections > len(worst)
-    assert parent.failures() != []
-    direct = open_real(open_store, s3_server, s3_bucket)
-    assert_all_arrived_once(direct, parent, commands)
