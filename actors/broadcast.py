@@ -32,6 +32,7 @@ from streamkit.types import (
     BitsPerSecond,
     MediaSequence,
     Rendition,
+    RenditionName,
     Seconds,
     SessionId,
     SourceInfo,
@@ -62,7 +63,10 @@ class Broadcast:
         self._journal = self._open_journal()
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
+        self._shown: dict[View, tuple[SessionId | None, int, bool]] = {}
         self._local: dict[str, Playlist] = {}
+        self._bucket_files: dict[str, bytes] = {}
+        self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
         self._revision = 0
         self._started_at: UnixTime | None = None
@@ -142,6 +146,7 @@ class Broadcast:
     def begin_run(self, renditions: tuple[Rendition, ...]) -> MediaSequence:
         """Begin an encoder run and return the number of its first segments."""
         event = self._ledger.begin_run(renditions)
+        self._rates.clear()
         self._record(event)
         self._save_session(self._state)
         return event.first
@@ -156,6 +161,7 @@ class Broadcast:
         if segment is not None:
             self._bucket.upload(segment)
             self._save_segment(segment)
+            self._rates[segment.rendition] = segment.size * 8 / segment.duration
         self._render()
         logger.debug("Closed %s", name, extra=self._extra)
 
@@ -241,7 +247,6 @@ class Broadcast:
 
     def snapshot(self, source: SourceInfo | None, progress: Progress, restarts: int) -> StreamSnapshot:
         """Return what the front end may show now."""
-        renditions = self._ledger.renditions()
         return StreamSnapshot(
             key=self._key,
             state=self._state,
@@ -249,10 +254,10 @@ class Broadcast:
             started_at=self._started_at,
             stopped_at=self._stopped_at,
             source=source,
-            renditions=renditions,
+            renditions=self._ledger.renditions(),
             fps=progress.fps,
             speed=progress.speed,
-            bitrate=self._bitrate(renditions),
+            bitrate=BitsPerSecond(int(sum(self._rates.values()))),
             dropped_frames=progress.dropped,
             duplicated_frames=progress.duplicated,
             segments=self._ledger.counts(self._ledger.session),
@@ -261,10 +266,6 @@ class Broadcast:
             last_error=self._last_error,
             playlists=MappingProxyType(self._local),
         )
-
-    def _bitrate(self, renditions: tuple[Rendition, ...]) -> BitsPerSecond:
-        newest = [self._ledger.listed(View.LOCAL, rendition.name)[-1:] for rendition in renditions]
-        return BitsPerSecond(sum(int(s.size * 8 / s.duration) for listed in newest for s in listed if s.duration > 0))
 
     # ---- helpers
 
@@ -284,16 +285,27 @@ class Broadcast:
         self._render()
 
     def _render(self) -> None:
-        """Give players and the bucket the playlists as they are now."""
-        before, rendered = self._local, render_view(self._ledger, View.LOCAL)
-        self._local = {
-            name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
-            for name, body in rendered.items()
-        }
+        """Give players and the bucket the playlists as they are now, where what they list has changed."""
+        if self._has_moved(View.LOCAL):
+            before, rendered = self._local, render_view(self._ledger, View.LOCAL)
+            self._local = {
+                name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
+                for name, body in rendered.items()
+            }
+        if self._has_moved(View.BUCKET):
+            self._bucket_files = render_view(self._ledger, View.BUCKET)
         self._put_playlists()
 
+    def _has_moved(self, view: View) -> bool:
+        """Return whether the view released a number, ended, or began another session since the last time."""
+        window = self._ledger.window(view)
+        shows = (window.book.session if window.book else None, window.cursor, window.is_ended)
+        moved = self._shown.get(view) != shows
+        self._shown[view] = shows
+        return moved
+
     def _put_playlists(self) -> None:
-        self._bucket.put(render_view(self._ledger, View.BUCKET), entry=MULTIVARIANT)
+        self._bucket.put(self._bucket_files, entry=MULTIVARIANT)
         self._archive()
 
     def _archive(self) -> None:

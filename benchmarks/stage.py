@@ -12,17 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # the servers that the tests start are the ones to measure against
-
-from servers import tools  # noqa: E402
-from servers.nginx import NginxRtmp  # noqa: E402
-from servers.postgres import PgDatabase, PostgresServer  # noqa: E402
-from servers.process import ManagedProcess  # noqa: E402
-from servers.publishing import Publisher  # noqa: E402
-from servers.s3 import S3Server  # noqa: E402
-from servers.waiting import free_port  # noqa: E402
+from servers import tools
+from servers.nginx import NginxRtmp
+from servers.postgres import PgDatabase, PostgresServer
+from servers.process import ManagedProcess
+from servers.publishing import Publisher
+from servers.s3 import S3Server
+from servers.waiting import free_port
 
 BITRATE = "2500k"  # of the source
 LADDER = ((720, 2_800_000), (480, 1_400_000), (360, 800_000))
@@ -211,7 +207,7 @@ def hand_tuned_ladder(url: str, folder: Path) -> list[str]:
             "-profile:v", "high", "-r", "30", "-sc_threshold", "0", "-g", "120",
             "-force_key_frames", f"expr:gte(t,n_forced*{SEGMENT:g})",
             "-b:v", str(rate), "-maxrate", str(int(rate * 1.07)), "-bufsize", str(int(rate * 1.5)),
-            "-c:a", "aac", "-b:a", "128k", "-ac", "2",
+            "-c:a", "aac", "-b:a", "128k", "-ac", "1",
             "-f", "hls", "-hls_time", f"{SEGMENT:g}", "-hls_list_size", "15",
             "-hls_segment_filename", str(folder / f"{height}p_%d.ts"), str(folder / f"{height}p.m3u8"),
         ]  # fmt: skip

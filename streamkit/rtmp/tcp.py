@@ -1,7 +1,8 @@
 """TCP for RTMP: reads in strides while media flow steadily.
 
 asyncio's transports wake the loop for each packet. A live stream is some 80 small packets a second, and waking up
-costs more than the work: reading what has come every 50 ms halves the CPU, and makes FFmpeg wake up less often too.
+costs more than the work: reading what has come every 50 ms takes a fifth off the CPU of one stream and of five, and
+wakes FFmpeg less often too. Closing is immediate here, which keeps the order of events plain.
 """
 
 import asyncio

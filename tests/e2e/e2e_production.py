@@ -48,6 +48,7 @@ class Production:
     def __init__(self, folder: Path, nginx_program: Path, database: PgDatabase, s3: S3Server, bucket: str) -> None:
         self.folder = folder
         self.database = database
+        self.s3 = s3
         self.bucket = s3.root / bucket
         self.hls_folder = folder / "hls"
         self.port = free_port()

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from e2e_player import MediaPlaylist, is_relative, parse_media
+from e2e_player import MediaPlaylist, parse_media, parse_multivariant
 
-BUCKET_EVERY = 0.1
+BUCKET_EVERY = 0.05  # seconds
 HTTP_EVERY = 0.5
 
 
@@ -61,22 +61,23 @@ class BucketWatcher:
     def look(self) -> None:
         """Read every playlist, then look for what it lists."""
         for path in sorted(self._bucket.glob("hls/*/*.m3u8")):
-            text = _whole_lines(path)
-            if not text.startswith("#EXTM3U\n"):
-                continue  # the S3 server replaces it at this moment
-            listed = [line for line in text.splitlines() if not line.startswith("#")]
+            try:
+                text = path.read_text()
+            except FileNotFoundError:
+                continue  # it is being replaced: see _size
             self._report.bucket_playlists += 1
-            self._check_listed(path, listed)
-            if "#EXT-X-MEDIA-SEQUENCE" in text and "#EXT-X-DISCONTINUITY-SEQUENCE" in text:
-                self._note(*self._numbering.check(str(path.relative_to(self._bucket)), parse_media(text)))
+            if "#EXT-X-STREAM-INF" in text:
+                self._check_listed(path, [variant.uri for variant in parse_multivariant(text)])
+                continue
+            playlist = parse_media(text)
+            self._check_listed(path, [entry.uri for entry in playlist.entries if not entry.gap])
+            self._note(*self._numbering.check(str(path.relative_to(self._bucket)), playlist))
 
     def _check_listed(self, playlist: Path, listed: list[str]) -> None:
         for uri in listed:
             path = playlist.parent / uri
             size = _size(path, patience=1.0 if uri.endswith(".m3u8") else 0.0)
-            if not is_relative(uri):
-                self._note(f"{playlist.name} in the bucket lists {uri}")
-            elif not size:
+            if not size:
                 self._note(f"{playlist.parent.name}/{playlist.name} in the bucket lists {uri}, which is not there")
             elif uri.endswith(".ts"):
                 self._report.bucket_segments += path not in self._sizes
@@ -109,10 +110,8 @@ class HttpWatcher:
             self._note(f"{key}/playlist.m3u8 was answered with {answer.status_code} after it had been there")
             return
         seen = self._seen.setdefault(key, set())
-        uris = [line for line in answer.text.splitlines() if not line.startswith("#")]
-        for uri in uris:
-            if uri.endswith(".m3u8"):
-                self._look_at_playlist(key, uri, seen)
+        for variant in parse_multivariant(answer.text):
+            self._look_at_playlist(key, variant.uri, seen)
 
     def _look_at_playlist(self, key: str, name: str, seen: set[str]) -> None:
         answer = self._client.get(f"/hls/{key}/{name}")
@@ -195,11 +194,3 @@ def _size(path: Path, patience: float) -> int:
             if time.monotonic() >= deadline:
                 return 0
         time.sleep(0.005)
-
-
-def _whole_lines(path: Path) -> str:
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return ""
-    return text[: text.rfind("\n") + 1]

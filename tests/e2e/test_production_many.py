@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_player import LivePlayer, check_alignment, check_rendition, decode
+from e2e_archive import SMALL, check_archive
+from e2e_player import LivePlayer, check_rendition, decode
 from e2e_production import Production
 from servers.publishing import Publisher
 
 pytestmark = pytest.mark.e2e
 
 FPS = 15
-SIZES = {"240p": (426, 240), "144p": (256, 144)}
 GOOD, RETURNS = "patient-good", "patient-returns"  # their publishers may be away for two minutes
 DIES, SILENT, INVALID = "dies", "silent", "-invalid"
 
@@ -82,20 +82,6 @@ def failed_row(production: Production, key: str) -> dict[str, Any] | None:
     return row if row is not None and row["status"] == "failed" else None
 
 
-def check_archive(production: Production, key: str, session: str, *, discontinuities: int) -> None:
-    """AssertionError unless the bucket alone has the whole broadcast."""
-    renditions = {}
-    for name, size in SIZES.items():
-        playlist = production.stored_playlist(key, f"{session}_{name}.m3u8")
-        assert (playlist.ended, playlist.discontinuities) == (True, discontinuities)
-        assert not any(entry.gap for entry in playlist.entries)
-        stored = production.stored(key, ".ts")
-        segments = {entry.sequence: decode(stored[entry.uri]) for entry in playlist.entries}
-        check_rendition(playlist, list(segments.values()), size=size, fps=FPS)
-        renditions[name] = segments
-    check_alignment(renditions, fps=FPS)
-
-
 def test_a_publisher_with_an_invalid_key_is_turned_away_and_leaves_no_trace(
     production: Production, outcome: dict[str, Any]
 ) -> None:
@@ -113,7 +99,7 @@ def test_a_second_publisher_of_a_live_key_is_turned_away_and_the_first_goes_on(
     assert (later["state"], later["session"], later["restarts"]) == ("live", first["session"], 0)
     assert outcome["active"][GOOD]["live"]["session"] == first["session"]
     assert GOOD in outcome["publishers"]
-    check_archive(production, GOOD, first["session"], discontinuities=0)
+    check_archive(production, GOOD, first["session"], fps=FPS, discontinuities=0)
 
 
 def test_a_key_that_never_sends_media_fails_with_the_reason(production: Production, outcome: dict[str, Any]) -> None:
@@ -133,7 +119,7 @@ def test_a_publisher_that_dies_ends_its_stream_after_the_window(
     assert (session["status"], session["session"]) == ("ended", outcome["dies"]["session"])
     assert session["end_reason"] == "the publisher did not come back"
     assert DIES not in outcome["publishers"]
-    check_archive(production, DIES, session["session"], discontinuities=0)
+    check_archive(production, DIES, session["session"], fps=FPS, discontinuities=0)
 
 
 def test_a_publisher_that_returns_within_the_window_resumes_its_session(
@@ -144,7 +130,7 @@ def test_a_publisher_that_returns_within_the_window_resumes_its_session(
     assert [row["session"] for row in production.session_rows(RETURNS)] == [before["session"]]
     player: LivePlayer = outcome["returning player"]
     assert not any(playlist.ended for playlist in player.playlists.values())
-    check_archive(production, RETURNS, before["session"], discontinuities=1)
+    check_archive(production, RETURNS, before["session"], fps=FPS, discontinuities=1)
 
 
 def test_only_what_is_on_air_was_active(outcome: dict[str, Any]) -> None:
@@ -158,7 +144,7 @@ def test_only_what_is_on_air_was_active(outcome: dict[str, Any]) -> None:
 
 def test_the_good_stream_played_through_all_of_it(outcome: dict[str, Any]) -> None:
     player: LivePlayer = outcome["player"]
-    for name, size in SIZES.items():
+    for name, size in SMALL.items():
         segments = [decode(data) for _, data in sorted(player.segments[name].items())]
         check_rendition(player.playlists[name], segments, size=size, fps=FPS)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e_player import MediaPlaylist, check_alignment, check_rendition, decode, parse_media, parse_multivariant
+from e2e_archive import SMALL, check_archive, check_nothing_half_written
 from e2e_production import Production, without_retries
 from servers.process import descendants, live_processes
 from servers.publishing import Publisher
@@ -12,40 +12,7 @@ from servers.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
-FPS = 30
-SIZES = {"240p": (426, 240), "144p": (256, 144)}
-
 Push = Callable[..., Publisher]
-
-
-def check_archive(production: Production, key: str, session: str, *, discontinuities: int) -> dict[str, MediaPlaylist]:
-    """Return the renditions' playlists of a whole broadcast; AssertionError unless it plays from the bucket alone."""
-    files = production.stored(key, "")
-    playlists, found = {}, {}
-    for variant in parse_multivariant(files[f"{session}.m3u8"].decode()):
-        playlist = parse_media(files[variant.uri].decode())
-        assert (playlist.kind, playlist.ended, playlist.discontinuities) == ("VOD", True, discontinuities)
-        assert [entry.sequence for entry in playlist.entries] == list(range(len(playlist.entries)))
-        assert not any(entry.gap for entry in playlist.entries)
-        segments = {entry.sequence: decode(files[entry.uri]) for entry in playlist.entries}
-        check_rendition(playlist, list(segments.values()), size=SIZES[variant.rendition], fps=FPS)
-        playlists[variant.rendition], found[variant.rendition] = playlist, segments
-    assert playlists.keys() == SIZES.keys()
-    check_alignment(found, fps=FPS)
-    return playlists
-
-
-def check_nothing_half_written(production: Production, key: str, playlists: dict[str, MediaPlaylist]) -> None:
-    """AssertionError unless the bucket has exactly what the archive lists, as whole as on the disk it came from."""
-    segments = production.stored(key, ".ts")
-    assert segments.keys() == {uri for playlist in playlists.values() for uri in playlist.uris}
-    local = {path.name: path.read_bytes() for path in (production.hls_folder / key).glob("*.ts")}
-    for name, content in segments.items():
-        assert len(content) % 188 == 0, name
-        assert local.get(name, content) == content, name
-    for name, content in production.stored(key, ".m3u8").items():
-        assert content.startswith(b"#EXTM3U\n"), name
-        assert content.endswith(b"\n"), name
 
 
 def test_a_stop_in_mid_stream_finishes_the_broadcast_and_leaves_nothing(
@@ -61,9 +28,9 @@ def test_a_stop_in_mid_stream_finishes_the_broadcast_and_leaves_nothing(
     assert production.terminate() == 0
 
     wait_until(lambda: not family & live_processes().keys(), what="the end of all that the service had started")
-    playlists = check_archive(production, key, session, discontinuities=0)
+    playlists = check_archive(production, key, session, fps=30, discontinuities=0)
     check_nothing_half_written(production, key, playlists)
-    assert all(production.stored_playlist(key, f"{name}.m3u8").ended for name in SIZES)
+    assert all(production.stored_playlist(key, f"{name}.m3u8").ended for name in SMALL)
     row, (session_row,) = production.row(key), production.session_rows(key)
     assert row is not None
     assert (row["status"], without_retries(row["last_error"])) == ("ended", None)
@@ -83,23 +50,6 @@ def test_a_broadcast_that_was_stopped_plays_from_the_bucket_after_the_next_start
     assert key not in {one["stream_key"] for one in production.get("/streams/active")["streams"]}
 
 
-def test_a_new_broadcast_after_a_stop_goes_on_with_the_numbers(
-    production: Production, make_source: Callable[..., Path], push: Push
-) -> None:
-    key = "patient-stop"
-    before = production.stored_playlist(key, "240p.m3u8")
-    publisher = push(production.nginx.url(key), make_source())
-    live = production.wait_live(key, segments=1)
-    sessions = [row["session"] for row in production.session_rows(key)]
-    assert len(sessions) == 2
-    assert live["session"] == max(sessions)
-    after = production.stored_playlist(key, "240p.m3u8")
-    assert after.sequence > before.entries[-1].sequence
-    assert after.discontinuity_sequence >= before.entries[-1].period
-    publisher.stop()
-    production.terminate()
-
-
 def test_a_killed_service_resumes_the_session_and_loses_no_closed_segment(
     production: Production, make_source: Callable[..., Path], push: Push
 ) -> None:
@@ -108,12 +58,15 @@ def test_a_killed_service_resumes_the_session_and_loses_no_closed_segment(
     session = production.wait_live(key, segments=4)["session"]
     encoders = production.encoders(key)
     assert len(encoders) == 1
+    production.s3.stop()
+    production.wait(lambda: backlog(production, key) >= 4, "segments that only this machine has")
 
     production.kill()
 
     wait_until(lambda: not production.encoders(), what="the end of FFmpeg with its service")
     closed = closed_by_ffmpeg(production, key, session)
-    assert len(closed) >= 4
+    assert len(closed - production.stored(key, ".ts").keys()) >= 4
+    production.s3.start()
     production.start()
     after_start = production.wait_live(key)
     assert after_start["session"] == session
@@ -128,7 +81,7 @@ def test_a_killed_service_resumes_the_session_and_loses_no_closed_segment(
     assert row["status"] == "live"
     assert production.terminate() == 0
 
-    playlists = check_archive(production, key, session, discontinuities=1)
+    playlists = check_archive(production, key, session, fps=30, discontinuities=1)
     check_nothing_half_written(production, key, playlists)
     assert closed <= production.stored(key, ".ts").keys()
     assert [row["session"] for row in production.session_rows(key)] == [session]
@@ -136,10 +89,57 @@ def test_a_killed_service_resumes_the_session_and_loses_no_closed_segment(
     publisher.stop()
 
 
+def test_a_new_broadcast_after_a_stop_goes_on_with_the_numbers(
+    production: Production, make_source: Callable[..., Path], push: Push
+) -> None:
+    key = "patient-crash"
+    before = production.stored_playlist(key, "240p.m3u8")
+    assert before.ended
+    publisher = push(production.nginx.url(key), make_source())
+    live = production.wait_live(key, segments=2)
+    sessions = [row["session"] for row in production.session_rows(key)]
+    assert len(sessions) == 2
+    assert live["session"] == max(sessions)
+    after = production.stored_playlist(key, "240p.m3u8")
+    assert after.sequence > before.entries[-1].sequence
+    assert after.entries[0].period > before.entries[-1].period
+    production.terminate()
+    publisher.stop()
+
+
+def test_a_broadcast_whose_publisher_left_while_the_service_was_dead_is_finished(
+    production: Production, make_source: Callable[..., Path], push: Push
+) -> None:
+    key = "left"
+    publisher = push(production.nginx.url(key), make_source())
+    session = production.wait_live(key, segments=4)["session"]
+    production.kill()
+    publisher.stop()
+    wait_until(lambda: not production.encoders(), what="the end of FFmpeg with its service")
+    closed = closed_by_ffmpeg(production, key, session)
+
+    production.start()
+
+    row = production.wait_status(key, "ended")
+    assert row["stopped_at"] is not None
+    (session_row,) = production.session_rows(key)
+    assert (session_row["session"], session_row["status"]) == (session, "ended")
+    playlists = check_archive(production, key, session, fps=30, discontinuities=0)
+    check_nothing_half_written(production, key, playlists)
+    assert closed == production.stored(key, ".ts").keys()
+    assert production.live(key) is None
+    assert not production.encoders()
+
+
+def backlog(production: Production, key: str) -> int:
+    live = production.live(key)
+    return live["segments_closed"] - live["segments_uploaded"] if live is not None else 0
+
+
 def closed_by_ffmpeg(production: Production, key: str, session: str) -> set[str]:
     """Return the segments that FFmpeg noted as closed before it died."""
     folder = production.hls_folder / key
-    lines = [line for name in SIZES for line in (folder / f".{session}_{name}.m3u8").read_text().splitlines()]
+    lines = [line for name in SMALL for line in (folder / f".{session}_{name}.m3u8").read_text().splitlines()]
     return {line for line in lines if line.endswith(".ts")}
 
 
@@ -148,7 +148,7 @@ def number(segment: str) -> int:
 
 
 def has_number_above(production: Production, key: str, least: int) -> bool:
-    return all(production.stored_playlist(key, f"{name}.m3u8").entries[-1].sequence > least for name in SIZES)
+    return all(production.stored_playlist(key, f"{name}.m3u8").entries[-1].sequence > least for name in SMALL)
 
 
 def test_the_watchers_looked_at_all_of_it(production_servers: Production) -> None:

@@ -3,9 +3,7 @@
 from streamkit.rtmp import amf0, chunks
 from streamkit.rtmp.chunks import RtmpMessage
 
-AVC_720P25 = bytes.fromhex(
-    "0142c01fffe100176742c01fda014016ec0440000003004000000ca3c60ca801000468ce0fc8"
-)
+AVC_720P25 = bytes.fromhex("0142c01fffe100176742c01fda014016ec0440000003004000000ca3c60ca801000468ce0fc8")
 AAC_48000_STEREO = bytes.fromhex("1190")
 VIDEO_HEADER = b"\x17\x00\x00\x00\x00" + AVC_720P25
 AUDIO_HEADER = b"\xaf\x00" + AAC_48000_STEREO

@@ -32,7 +32,10 @@ CASES = {
     "2.14 long string": (b"\x0c\x00\x00\x00\x02hi", ["hi"]),
     "2.17 XML": (b"\x0f\x00\x00\x00\x04<a/>", ["<a/>"]),
     "2.18 typed object": (b"\x10" + key("Point") + key("x") + NUMBER_ONE + END, [{"x": 1.0}]),
-    "nested": (b"\x03" + key("o") + b"\x03" + key("a") + b"\x01\x01" + END + END + NUMBER_ONE, [{"o": {"a": True}}, 1.0]),
+    "nested": (
+        b"\x03" + key("o") + b"\x03" + key("a") + b"\x01\x01" + END + END + NUMBER_ONE,
+        [{"o": {"a": True}}, 1.0],
+    ),
     "text that is not UTF-8": (b"\x02\x00\x01\xff", ["\ufffd"]),
 }
 

@@ -133,11 +133,10 @@ def test_what_the_protocol_does_not_allow_is_one_error(wire: bytes) -> None:
 
 def test_unfinished_messages_are_bounded_over_all_chunk_streams() -> None:
     reader = ChunkReader()
-    reader.feed(type0(0, 4, 1, 0, csid=2) + struct.pack(">I", 0xFFFFFF))
+    reader.feed(type0(0, 4, 1, 0, csid=2) + struct.pack(">I", 0xFFFFFE))
+    assert reader.feed(type0(0, 0xFFFFFF, csid=3) + bytes(0xFFFFFE)) == []
     with pytest.raises(RtmpProtocolError, match=str(MAX_HELD)):
-        for csid in (3, 4):
-            reader.feed(type0(0, 0xFFFFFF, csid=csid) + bytes(0xFFFFFE))
-            reader.feed(b"")
+        reader.feed(type0(0, 0xFFFFFF, csid=4) + bytes(0xFFFFFE))
 
 
 def test_finished_and_aborted_messages_are_not_held() -> None:
