@@ -1,262 +1,41 @@
-"""The real FFmpeg, old and new: fed with FLV through a socketpair as StreamKit does, judged by what it wrote."""
+"""The life and death of the real FFmpeg, old and new: exits, signals, leftovers, and what is known of them."""
 
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from fractions import Fraction
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import av
 import pytest
+from encoder_kit import DEADLINE, Listener, Start, encoders, plan, rung, start_encoder
 from servers.waiting import wait_until
 
 from streamkit.errors import EncoderNotFoundError
 from streamkit.ffmpeg.binary import find_ffmpeg
-from streamkit.ffmpeg.command import EncoderSpec, build_argv
-from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.leftovers import start_time
-from streamkit.ffmpeg.private_playlist import parse_private_playlist
-from streamkit.ffmpeg.process import EncoderProcess, reap_leftovers
-from streamkit.ffmpeg.progress import Progress
+from streamkit.ffmpeg.process import reap_leftovers
 from streamkit.ffmpeg.state import ExitReason, classify_exit
-from streamkit.hls.names import private_playlist_name, segment_name
-from streamkit.ladder import plan_renditions
-from streamkit.settings import LadderSettings, RenditionSettings
-from streamkit.types import (
-    AudioSource,
-    MediaSequence,
-    Rendition,
-    RenditionName,
-    Seconds,
-    SessionId,
-    SourceInfo,
-    VideoSource,
-)
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.parametrize("ffmpeg_path", ["path", "imageio"], indirect=True),
 ]
-SESSION = SessionId("s0000001")
-DEADLINE = 30.0
-AAC = AudioSource(codec="aac", sample_rate=44100, channels=2)
-
-
-def rung(name: str, height: int | None = None, **fields: Any) -> RenditionSettings:
-    bitrate = 400_000 if height else None
-    return RenditionSettings(name=name, height=height, video_bitrate=bitrate, preset="ultrafast", **fields)
-
-
-def plan(*rungs: RenditionSettings, fps: Fraction = Fraction(30), video: bool = True, audio: bool = True) -> "Plan":
-    picture = VideoSource(codec="h264", width=320, height=180, fps=fps)
-    source = SourceInfo(video=picture if video else None, audio=AAC if audio else None)
-    return Plan(source, plan_renditions(LadderSettings(renditions=rungs), source))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is fed and what is asked for."""
-
-    source: SourceInfo
-    renditions: tuple[Rendition, ...]
-
-
-@dataclass
-class Listener:
-    """Records what the reader thread tells, and can be made to fail."""
-
-    fails: bool = False
-    reports: list[Progress] = field(default_factory=list)
-    exits: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
-
-    def encoder_progressed(self, run: int, progress: Progress) -> None:
-        self.reports.append(progress)
-        if self.fails:
-            raise RuntimeError("a listener with a bug")
-
-    def encoder_exited(self, run: int, returncode: int, log: tuple[str, ...]) -> None:
-        self.exits.append((run, returncode, log))
-        if self.fails:
-            raise RuntimeError("a listener with a bug")
-
-
-@dataclass
-class Encoder:
-    """One running encoder and our end of its standard input."""
-
-    process: EncoderProcess
-    listener: Listener
-    feed: socket.socket
-    folder: Path
-    pid_file: Path
-    feeder: threading.Thread | None = None
-
-    def push(self, data: bytes) -> None:
-        """Feed from a thread of its own, faster than real time, then say that this was all."""
-
-        def send() -> None:
-            with self.feed, suppress(BrokenPipeError, ConnectionResetError):
-                self.feed.sendall(data)
-
-        self.feeder = threading.Thread(target=send, name="feeder")
-        self.feeder.start()
-
-    def close(self) -> None:
-        """End FFmpeg at once; the feeder, whose socket nobody reads any more, ends with it."""
-        self.process.kill()
-        self.process.wait(DEADLINE)
-        if self.feeder is not None:
-            self.feeder.join(DEADLINE)
-        self.feed.close()
-
-    def durations(self, rendition: str) -> list[float]:
-        """Return the seconds of each segment in FFmpeg's own playlist."""
-        text = (self.folder / private_playlist_name(SESSION, RenditionName(rendition))).read_text()
-        return [segment.duration for segment in parse_private_playlist(text)]
-
-    def segment(self, rendition: str, sequence: int) -> Path:
-        return self.folder / segment_name(SESSION, RenditionName(rendition), MediaSequence(sequence))
-
-
-Start = Callable[..., Encoder]
 
 
 @pytest.fixture
 def start(ffmpeg_path: str, tmp_path: Path) -> Iterator[Start]:
-    """`start(plan, *, first_sequence=0, listener=None) -> Encoder`, killed with the test."""
-    with ExitStack() as cleanup:
-
-        def run(of: Plan, *, first_sequence: int = 0, listener: Listener | None = None) -> Encoder:
-            spec = EncoderSpec(
-                ffmpeg=ffmpeg_path,
-                source=of.source,
-                renditions=of.renditions,
-                folder=tmp_path,
-                session=SESSION,
-                first_sequence=first_sequence,
-                segment_duration=Seconds(2.0),
-                fast_start=True,
-            )
-            encoder = start_encoder(build_argv(spec), tmp_path, listener or Listener())
-            cleanup.callback(encoder.close)
-            return encoder
-
+    with encoders(ffmpeg_path, tmp_path) as run:
         yield run
-
-
-def start_encoder(argv: list[str], folder: Path, listener: Listener) -> Encoder:
-    ours, theirs = socket.socketpair()
-    pid_file = folder / "encoder.pid"
-    try:
-        process = EncoderProcess.start(argv, run=7, stdin=theirs, listener=listener, pid_file=pid_file)
-    except EncoderNotFoundError:
-        ours.close()
-        raise
-    assert theirs.fileno() == -1
-    return Encoder(process, listener, ours, folder, pid_file)
-
-
-def first_packets(segment: Path) -> dict[str, tuple[float, bool]]:
-    """Return for each medium the earliest presentation time in seconds and whether the first packet is a key."""
-    found: dict[str, tuple[float, bool]] = {}
-    with av.open(str(segment)) as container:
-        for packet in container.demux():
-            if packet.pts is not None and packet.time_base is not None:
-                found.setdefault(packet.stream.type, (float(packet.pts * packet.time_base), packet.is_keyframe))
-    return found
-
-
-def begins_with_idr(segment: Path) -> bool:
-    """Return whether the first coded picture is an IDR (H.264 NAL unit type 5), not a mere recovery point."""
-    with av.open(str(segment)) as container:
-        data = bytes(next(container.demux(video=0)))
-    types = [part[0] & 0x1F for part in data.split(b"\x00\x00\x01")[1:] if part]
-    return next(kind for kind in types if kind in (1, 5)) == 5
 
 
 @pytest.fixture
 def source(make_source: Callable[..., Path]) -> Callable[..., bytes]:
     """`source(**SourceSpec fields) -> bytes` of an FLV of 320x180."""
     return lambda **spec: make_source(**{"width": 320, "height": 180, "seconds": 9.0, **spec}).read_bytes()
-
-
-def test_segments_of_every_rendition_line_up_and_the_last_one_is_kept(
-    start: Start, source: Callable[..., bytes]
-) -> None:
-    # Different frame rates and encoder delays, and a source GOP that no segment boundary falls on.
-    ladder = plan(rung("high", 180, tune=""), rung("low", 90, max_fps=30.0), fps=Fraction(60))
-    encoder = start(ladder, first_sequence=5)
-    encoder.push(source(fps=60, gop_seconds=3.0))
-
-    assert encoder.process.wait(DEADLINE) == 0
-    high, low = encoder.durations("high"), encoder.durations("low")
-    assert high[:5] == low[:5] == pytest.approx([1, 1, 2, 2, 2], abs=0.001)
-    assert len(high) == len(low) == 6
-    assert sum(high) == pytest.approx(9, abs=0.1)
-    for sequence in range(5, 11):
-        segments = [encoder.segment(name, sequence) for name in ("high", "low")]
-        assert all(begins_with_idr(segment) for segment in segments)
-        (high_time, _), (low_time, _) = (first_packets(segment)["video"] for segment in segments)
-        assert high_time == low_time
-    assert not encoder.segment("high", 11).exists()
-
-
-def test_sizes_rates_and_sound_are_those_of_the_plan(start: Start, source: Callable[..., bytes]) -> None:
-    encoder = start(plan(rung("high", 180), rung("low", 90, max_fps=15.0, audio_channels=1)))
-    encoder.push(source(seconds=3.0))
-
-    assert encoder.process.wait(DEADLINE) == 0
-    for name, size, rate, channels in (("high", (320, 180), 30, 2), ("low", (160, 90), 15, 1)):
-        with av.open(str(encoder.segment(name, 0))) as container:
-            video, audio = container.streams.video[0], container.streams.audio[0]
-            assert (video.width, video.height, video.pix_fmt) == (*size, "yuv420p")
-            assert sum(1 for _ in container.decode(video=0)) == rate
-            assert audio.channels == channels
-
-
-@pytest.mark.parametrize("missing", ["video", "audio"])
-def test_a_source_of_one_medium_is_encoded_from_its_first_second(
-    start: Start, source: Callable[..., bytes], missing: str
-) -> None:
-    media = {missing: False}
-    encoder = start(plan(rung("only", 180), **media))
-    encoder.push(source(seconds=5.0, **media))
-
-    name = "audio" if missing == "video" else "only"
-    assert encoder.process.wait(DEADLINE) == 0
-    assert sum(encoder.durations(name)) == pytest.approx(5, abs=0.1)
-    assert set(first_packets(encoder.segment(name, 0))) == {"video", "audio"} - {missing}
-
-
-def test_segments_of_audio_alone_carry_the_numbers_of_the_pictures(start: Start, source: Callable[..., bytes]) -> None:
-    encoder = start(plan(rung("high", 180), rung("radio", audio_only=True)))
-    encoder.push(source())
-
-    assert encoder.process.wait(DEADLINE) == 0
-    assert encoder.durations("high")[:4] == pytest.approx([2, 2, 2, 2], abs=0.001)
-    assert encoder.durations("radio")[:4] == pytest.approx([2, 2, 2, 2], abs=0.05)
-    for sequence in range(4):
-        picture = first_packets(encoder.segment("high", sequence))["video"][0]
-        assert first_packets(encoder.segment("radio", sequence))["audio"][0] == pytest.approx(picture, abs=0.05)
-
-
-def test_copied_segments_begin_with_the_publishers_key_frames(start: Start, source: Callable[..., bytes]) -> None:
-    copied = RenditionSettings(name="source", video_codec="copy", audio_codec="copy")
-    encoder = start(plan(copied))
-    encoder.push(source())
-
-    assert encoder.process.wait(DEADLINE) == 0
-    assert encoder.durations("source")[:4] == pytest.approx([2, 2, 2, 2], abs=0.001)
-    assert all(begins_with_idr(encoder.segment("source", sequence)) for sequence in range(5))
 
 
 def test_progress_arrives_and_the_exit_is_told_once_and_last(start: Start, source: Callable[..., bytes]) -> None:
@@ -464,17 +243,3 @@ def test_the_real_ffmpeg_is_found_and_good_enough(ffmpeg_path: str) -> None:
     assert found.path == ffmpeg_path
     assert found.version >= (5, 1)
     assert {"libx264", "aac"} <= found.encoders
-
-
-def test_the_demo_shows_a_clock_that_runs(ffmpeg_path: str, tmp_path: Path) -> None:
-    argv = build_demo_argv(ffmpeg_path, str(tmp_path / "demo.flv"))
-    argv = [word for word in argv if word != "-re"]
-    argv[-1:] = ["-t", "3", argv[-1]]
-    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True, timeout=DEADLINE)
-
-    with av.open(str(tmp_path / "demo.flv")) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        assert (video.width, video.height, audio.channels) == (1280, 720, 2)
-        pictures = [bytes(frame.planes[0]) for frame in container.decode(video=0)]
-    assert len(pictures) == 90
-    assert len(set(pictures[::30])) == 3

@@ -22,16 +22,19 @@ pytestmark = pytest.mark.integration
 MEDIA = [metadata(BOTH, from_publisher=False), video_header(), audio_header(), video(0, key=True)]
 
 
+PING = RtmpMessage(chunks.USER_CONTROL, 0, 0, struct.pack(">HI", 6, 77))
+
+
 def status(code: str, level: str = "status") -> RtmpMessage:
     info = {"level": level, "code": code, "description": "because"}
     return RtmpMessage(chunks.COMMAND, 1, 0, amf0.encode("onStatus", 0, None, info))
 
 
 class Script:
-    """An RTMP server for players: greets each, and sends `messages` to the first one that plays."""
+    """An RTMP server for one player: sends it `messages` when it plays, and `later` when it answers a ping."""
 
-    def __init__(self, messages: list[RtmpMessage], stream_id: amf0.AmfValue = 1) -> None:
-        self._messages, self._stream_id = messages, stream_id
+    def __init__(self, messages: list[RtmpMessage], later: list[RtmpMessage]) -> None:
+        self._messages, self._later = messages, later
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self.heard: list[RtmpMessage] = []
@@ -58,6 +61,9 @@ class Script:
                     return
 
     def _answer(self, connection: socket.socket, message: RtmpMessage) -> None:
+        if message.type_id == chunks.USER_CONTROL and message.payload[1] == 7:
+            for scripted in self._later:
+                self._send(connection, scripted)
         if message.type_id != chunks.COMMAND:
             return
         name, transaction, *_ = amf0.decode(message.payload)
@@ -65,7 +71,7 @@ class Script:
             answer = amf0.encode("_result", transaction, {}, {"code": "NetConnection.Connect.Success"})
             self._send(connection, RtmpMessage(chunks.COMMAND, 0, 0, answer))
         elif name == "createStream":
-            answer = amf0.encode("_result", transaction, None, self._stream_id)
+            answer = amf0.encode("_result", transaction, None, 1)
             self._send(connection, RtmpMessage(chunks.COMMAND, 0, 0, answer))
         elif name == "play":
             for scripted in self._messages:
@@ -77,16 +83,17 @@ class Script:
     def close(self) -> None:
         self.thread.join(DEADLINE)
         self._server.close()
-        assert not self.thread.is_alive()
 
 
 @contextmanager
-def playing(messages: list[RtmpMessage]) -> Iterator[tuple[Script, Owner]]:
-    script, owner = Script(messages), Owner()
-    with rtmp_loop(script.port) as loop:
-        loop.open_pull(StreamKey("show"), 1, owner)
-        yield script, owner
-    script.close()
+def playing(messages: list[RtmpMessage], *later: RtmpMessage) -> Iterator[tuple[Script, Owner]]:
+    script, owner = Script(messages, list(later)), Owner()
+    try:
+        with rtmp_loop(script.port) as loop:
+            loop.open_pull(StreamKey("show"), 1, owner)
+            yield script, owner
+    finally:
+        script.close()
 
 
 ENDS = {
@@ -113,7 +120,7 @@ def test_an_end_before_any_media_is_the_end_of_an_earlier_broadcast() -> None:
 
 
 def test_a_server_that_breaks_the_protocol_closes_the_source_with_a_reason() -> None:
-    with playing([*MEDIA, RtmpMessage(chunks.SET_CHUNK_SIZE, 0, 0, bytes(4))]) as (_, owner):
+    with playing([*MEDIA, PING], RtmpMessage(chunks.SET_CHUNK_SIZE, 0, 0, bytes(4))) as (_, owner):
         owner.detected()
         assert "chunk size 0 is not allowed" in str(owner.closed())
 
@@ -124,8 +131,7 @@ def test_headers_of_no_use_close_the_source_with_a_reason() -> None:
 
 
 def test_pings_are_answered_and_play_asks_for_the_live_stream() -> None:
-    ping = RtmpMessage(chunks.USER_CONTROL, 0, 0, struct.pack(">HI", 6, 77))
-    with playing([ping, *MEDIA, ENDS["Play.Stop"]]) as (script, owner):
+    with playing([*MEDIA, PING], ENDS["Play.Stop"]) as (script, owner):
         owner.detected()
         owner.closed()
     assert struct.pack(">HI", 7, 77) in [m.payload for m in script.heard if m.type_id == chunks.USER_CONTROL]

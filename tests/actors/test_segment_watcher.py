@@ -1,0 +1,210 @@
+"""FFmpeg's files -> SegmentClosed, in order, exactly once, whether events come or not."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.stream_world import RecordingRef
+
+from actors.base import BaseActor
+from actors.folder_watch import FolderWatch
+from actors.segment_watcher import SegmentWatcher
+from actors.timers import Timers
+from streamkit.messages import FilesClosed, FolderScanned, ScanFolder, SegmentClosed, Wake, WatchRun
+from streamkit.types import MediaSequence, RenditionName, Seconds, SessionId
+
+SESSION = SessionId("s1ng6482")
+
+
+class NoTimers:
+    """Timers that never fire."""
+
+    def after(self, *_arguments: Any) -> None:
+        """Forget it."""
+
+
+class NoWatch:
+    """A folder watch without events."""
+
+    def watch(self, *_arguments: Any, **_options: Any) -> bool:
+        return True
+
+    def unwatch(self, _folder: Path) -> None:
+        """Nothing to forget."""
+
+
+class Scene:
+    """A watcher that is not started, and a hand that writes as FFmpeg does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parent = RecordingRef("parent")
+        self.watcher = SegmentWatcher(
+            parent=self.parent,  # type: ignore[arg-type]
+            folder=folder,
+            watch=NoWatch(),  # type: ignore[arg-type]
+            timers=NoTimers(),  # type: ignore[arg-type]
+            segment_duration=Seconds(2.0),
+        )
+
+    def begin(self, *renditions: str, first: int = 0, run: int = 1) -> None:
+        names = tuple(RenditionName(name) for name in renditions)
+        self.watcher.on_receive(
+            WatchRun(run=run, session=SESSION, renditions=names, first_sequence=MediaSequence(first))
+        )
+
+    def write(self, rendition: str, *durations: float, first: int = 0, temporary: bool = False) -> Path:
+        return write_run(self.folder, rendition, *durations, first=first, temporary=temporary)
+
+    @property
+    def closed(self) -> list[tuple[str, int, float]]:
+        return [(m.rendition, m.sequence, m.duration) for m in self.parent.of(SegmentClosed)]
+
+
+def write_run(folder: Path, rendition: str, *durations: float, first: int = 0, temporary: bool = False) -> Path:
+    """Write segments and the playlist that lists them."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    for number, duration in enumerate(durations, start=first):
+        name = f"segment_{SESSION}_{rendition}_{number}.ts"
+        (folder / name).write_bytes(b"G" * 188)
+        lines += [f"#EXTINF:{duration:.6f},", name]
+    playlist = folder / (f".{SESSION}_{rendition}.m3u8" + (".tmp" if temporary else ""))
+    playlist.write_text("\n".join(lines) + "\n")
+    return playlist
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def test_what_a_playlist_lists_is_told_with_its_exact_duration(scene: Scene) -> None:
+    scene.begin("720p")
+    path = scene.write("720p", 1.0, 2.002)
+    scene.watcher.on_receive(FilesClosed(path=str(path)))
+    assert scene.closed == [("720p", 0, 1.0), ("720p", 1, 2.002)]
+    assert scene.parent.of(SegmentClosed)[0].size == 188
+
+
+def test_repeated_hints_tell_nothing_twice(scene: Scene) -> None:
+    scene.begin("720p")
+    path = scene.write("720p", 1.0)
+    for _ in range(3):
+        scene.watcher.on_receive(FilesClosed(path=str(path)))
+    scene.watcher.on_receive(Wake())
+    assert scene.closed == [("720p", 0, 1.0)]
+
+
+def test_a_playlist_that_is_about_to_be_renamed_is_read_already(scene: Scene) -> None:
+    scene.begin("720p")
+    path = scene.write("720p", 1.0, temporary=True)
+    scene.watcher.on_receive(FilesClosed(path=str(path)))
+    assert scene.closed == [("720p", 0, 1.0)]
+
+
+def test_a_lost_event_is_made_up_for_by_the_next_scan(scene: Scene) -> None:
+    scene.begin("720p", "480p")
+    scene.write("720p", 1.0)
+    scene.write("480p", 1.0)
+    scene.watcher.on_receive(Wake())
+    assert sorted(scene.closed) == [("480p", 0, 1.0), ("720p", 0, 1.0)]
+
+
+def test_numbers_before_the_run_belong_to_an_older_run(scene: Scene) -> None:
+    scene.begin("720p", first=2)
+    scene.write("720p", 2.0, 2.0, 2.0)
+    scene.watcher.on_receive(Wake())
+    assert scene.closed == [("720p", 2, 2.0)]
+
+
+def test_a_segment_that_left_the_playlist_unseen_is_told_with_the_target_duration(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.begin("720p")
+    scene.write("720p", 2.0, 2.0)
+    scene.write("720p", 1.5, first=2)
+    scene.watcher.on_receive(Wake())
+    assert scene.closed == [("720p", 0, 2.0), ("720p", 1, 2.0), ("720p", 2, 1.5)]
+    assert "duration" in caplog.text
+
+
+def test_other_files_and_torn_lines_are_no_segments(scene: Scene) -> None:
+    scene.begin("720p")
+    playlist = scene.folder / f".{SESSION}_720p.m3u8"
+    playlist.write_text("#EXTM3U\n#EXTINF:x,\nsegment_a.ts\n#EXTINF:2.0,\n../../etc/passwd\n#EXTINF:2.0,\nsegment_s1")
+    scene.watcher.on_receive(Wake())
+    assert not scene.closed
+
+
+def test_a_scan_tells_the_rest_and_then_that_it_is_done(scene: Scene) -> None:
+    scene.begin("720p")
+    scene.write("720p", 2.0, 0.5)
+    scene.watcher.on_receive(ScanFolder(run=1))
+    assert isinstance(scene.parent.told[-1], FolderScanned)
+    assert len(scene.closed) == 2
+    scene.write("720p", 2.0, 0.5, 2.0)
+    scene.watcher.on_receive(Wake())
+    assert len(scene.closed) == 2
+
+
+def test_a_scan_of_an_unknown_run_is_answered(scene: Scene) -> None:
+    scene.watcher.on_receive(ScanFolder(run=9))
+    assert scene.parent.told == [FolderScanned(run=9)]
+
+
+class Collector(BaseActor):
+    """Remembers SegmentClosed and answers when asked."""
+
+    def __init__(self) -> None:
+        super().__init__(name="collector")
+        self.closed: list[SegmentClosed] = []
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, SegmentClosed):
+            self.closed.append(message)
+        return tuple(self.closed)
+
+
+@pytest.fixture
+def watch() -> Iterator[FolderWatch]:
+    watch = FolderWatch()
+    watch.start()
+    yield watch
+    watch.stop()
+
+
+@pytest.mark.integration
+def test_real_close_events_reach_the_watcher_and_a_removed_folder_harms_nobody(
+    tmp_path: Path, watch: FolderWatch
+) -> None:
+    from servers.waiting import wait_until
+
+    timers = Timers()
+    folder = tmp_path / "alice"
+    folder.mkdir()
+    parent = Collector.start()
+    watcher = SegmentWatcher.start(
+        parent=parent, folder=folder, watch=watch, timers=timers, segment_duration=Seconds(2.0)
+    )
+    watcher.ask(
+        WatchRun(run=1, session=SESSION, renditions=(RenditionName("720p"),), first_sequence=MediaSequence(0)),
+        timeout=5,
+    )
+    os.replace(write_run(folder, "720p", 1.0, temporary=True), folder / f".{SESSION}_720p.m3u8")
+    closed = wait_until(lambda: parent.ask(Wake(), timeout=5), what="SegmentClosed")
+    assert [message.sequence for message in closed] == [0]
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    watcher.stop()
+    parent.stop()
+    timers.stop()
+
+
+@pytest.mark.integration
+def test_a_folder_that_cannot_be_watched_is_polled(tmp_path: Path, watch: FolderWatch) -> None:
+    ref = Collector.start()
+    assert watch.watch(tmp_path / "missing", ref, suffix=".tmp") is False
+    ref.stop()
