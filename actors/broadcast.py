@@ -72,6 +72,7 @@ class Broadcast:
         self._started_at: UnixTime | None = None
         self._stopped_at: UnixTime | None = None
         self._last_error: str | None = None
+        self._upload_error: str | None = None
 
     def _open_journal(self) -> Journal:
         path = self._services.journal_path(self._key)
@@ -167,16 +168,18 @@ class Broadcast:
 
     def stored(self, message: ObjectStored) -> None:
         """The store acknowledged an object."""
+        self._upload_error = None
         if self._bucket.stored(message):
             self._put_playlists()
         elif self._record(self._ledger.acknowledge(message.name, message.stored_at)):
             self._segment_changed(message.name)
 
     def upload_failed(self, message: UploadFailed) -> None:
-        """Remember why; a segment whose file is gone is lost, and named as such."""
-        self._last_error = f"upload of {message.name}: {message.error}"
+        """Remember why until the store takes something; a segment whose file is gone is lost, and named as such."""
+        self._upload_error = f"upload of {message.name}: {message.error}"
         if message.gone and self._record(self._ledger.lose(message.name, UnixTime(time.time()))):
             logger.error("Lost %s: %s", message.name, message.error, extra=self._extra)
+            self._last_error = f"{message.name} was lost: {message.error}"
             self._segment_changed(message.name)
 
     def end_run(self) -> None:
@@ -263,7 +266,7 @@ class Broadcast:
             segments=self._ledger.counts(self._ledger.session),
             upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
             restarts=restarts,
-            last_error=self._last_error,
+            last_error=self._upload_error or self._last_error,
             playlists=MappingProxyType(self._local),
         )
 
@@ -334,7 +337,7 @@ class Broadcast:
             stopped_at=self._stopped_at,
             next_sequence=counters.next_sequence,
             discontinuity_sequence=counters.next_discontinuity,
-            last_error=self._last_error,
+            last_error=self._upload_error or self._last_error,
         )
         tell(self._services.database, row)
 

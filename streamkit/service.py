@@ -192,7 +192,7 @@ class Service:
         if report.pending:
             keys = ", ".join(report.pending)
             logger.warning("Uploads are left for the next start: %s", keys)
-        logger.info("Stopped with %d broadcasts finished", report.finished)
+        logger.info("Stopped; broadcasts finished: %d", report.finished)
 
     def _stop_actors(self) -> None:
         self.supervisor.stop(timeout=ACTOR_STOP_TIMEOUT)

@@ -21,7 +21,6 @@ from streamkit.web.dialects import EventAction, parse_event
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-PLACEHOLDER = "..."
 WEBHOOK = "http://streamkit:8080/events/published"
 
 
@@ -241,7 +240,7 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
 
 
 def source_texts() -> str:
-    """Return every string of the service's code, with a placeholder for what a format string fills in."""
+    """Return every string of the service's code; what a format string fills in is a NUL."""
     texts = []
     for path in [*(ROOT / "streamkit").rglob("*.py"), *(ROOT / "actors").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -260,7 +259,7 @@ def test_the_messages_in_the_troubleshooting_table_are_those_that_the_code_gives
     unknown = [
         (message, part.strip())
         for message in messages
-        for part in re.split(rf"{re.escape(PLACEHOLDER)}|;", message)
+        for part in re.split(r"\.\.\.|[:;]", message)
         if part.strip() and part.strip() not in said
     ]
     # A setting of nginx is no message of ours.

@@ -205,9 +205,8 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         # No extra delay between audio and video for players' buffers: segments are complete when they are read.
         *("-muxdelay", "0"),
         *("-muxpreload", "0"),
-        # Encoders differ in how far before zero their first packet lies. Instead of shifting each output by
-        # its own amount, which would tear the renditions apart, all begin at exactly one second.
-        *("-avoid_negative_ts", "disabled"),
+        # Encoders differ in how far before zero their first packet lies, and FFmpeg would shift each output by its
+        # own amount until nothing is negative, which tears the renditions apart: let all begin at exactly one second.
         *("-output_ts_offset", "1"),
         # Audio that stops holds video back for one second at most.
         *("-max_interleave_delta", "1000000"),

@@ -365,3 +365,12 @@ def test_an_ended_stream_cleans_its_disk_and_becomes_idle(world: StreamWorld) ->
     assert not list(world.folder.glob("*.ts"))
     assert world.parent.of(StreamIdle)
     assert KEY == "alice"
+
+
+def test_a_failed_upload_is_shown_until_the_store_takes_something(world: StreamWorld) -> None:
+    world.go_live()
+    name = f"segment_{world.snapshot.session}_720p_0.ts"
+    world.tell(UploadFailed(name=name, attempt=1, error="HTTP 500"))
+    assert "HTTP 500" in (world.snapshot.last_error or "")
+    world.store_everything()
+    assert world.snapshot.last_error is None

@@ -2,17 +2,13 @@
 
 import socket
 import struct
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from fakes.rtmp_kit import BOTH, audio_header, metadata, video, video_header
 from rtmp_lab import DEADLINE, Owner, rtmp_loop
-
-sys.path.append(str(Path(__file__).parents[1] / "rtmp"))
-from rtmp_kit import BOTH, audio_header, metadata, video, video_header
 
 from streamkit.rtmp import amf0, chunks
 from streamkit.rtmp.chunks import ChunkReader, RtmpMessage, write_message

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import uvloop
-from rtmp_kit import BOTH, audio, audio_header, metadata, parse_flv, video, video_header
+from fakes.rtmp_kit import BOTH, audio, audio_header, metadata, parse_flv, video, video_header
 
 from streamkit.errors import SourceError
 from streamkit.rtmp import feed as feed_module

@@ -3,9 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rtmp_kit import (
+from fakes.rtmp_kit import (
     AUDIO_HEADER,
     AVC_720P25,
     BOTH,
@@ -17,6 +15,8 @@ from rtmp_kit import (
     video,
     video_header,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamkit.errors import SourceError
 from streamkit.rtmp import chunks

@@ -3,9 +3,9 @@
 from fractions import Fraction
 
 import pytest
+from fakes.rtmp_kit import AVC_720P25, BOTH, VIDEO_HEADER, audio, audio_header, metadata, video, video_header
 from hypothesis import given
 from hypothesis import strategies as st
-from rtmp_kit import AVC_720P25, BOTH, VIDEO_HEADER, audio, audio_header, metadata, video, video_header
 
 from streamkit.errors import SourceError
 from streamkit.rtmp import avc, chunks, flv, headers
