@@ -7,10 +7,11 @@ from pathlib import Path
 
 from minio import Minio
 
-from benchmarks.stage import Figure, Stage, percentile, print_figures, stage, wait_for
+from benchmarks.stage import LADDER, Figure, Stage, percentile, print_figures, stage, wait_for
 
 SECONDS = 60.0
 POLL = 0.003  # the bucket is read from the S3 server's disk, so that watching costs it nothing
+RENDITIONS = [f"{height}p" for height, _ in LADDER]
 RAW_EVERY = 0.7  # not a divisor of the segment duration: the raw PUTs meet every load there is
 
 
@@ -40,24 +41,32 @@ def run() -> list[Figure]:
 
 def _watch(bucket: Path, local: Path) -> list[float]:
     """Return, for each segment that a bucket playlist begins to list, the seconds since FFmpeg closed its file."""
-    seen: dict[Path, int] = {}
+    seen: dict[str, str] = {}
     listed: set[str] = set()
     lags: list[float] = []
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        for playlist in [path for path in bucket.glob("*p.m3u8") if path.stem.rstrip("p").isdigit()]:
-            changed = playlist.stat().st_mtime_ns
-            if seen.get(playlist) == changed:
+        for rendition in RENDITIONS:
+            text = _read(bucket / f"{rendition}.m3u8")
+            if not text or seen.get(rendition) == text:
                 continue
-            now = time.time()
-            first = playlist not in seen
-            seen[playlist] = changed
-            new = [line for line in playlist.read_text().splitlines() if line.endswith(".ts") and line not in listed]
+            now, first = time.time(), rendition not in seen
+            seen[rendition] = text
+            new = [line for line in text.splitlines() if line.endswith(".ts") and line not in listed]
             listed.update(new)
             if not first:  # what was listed before we looked says nothing
                 lags += [now - (local / name).stat().st_mtime for name in new]
         time.sleep(POLL)
     return lags
+
+
+def _read(path: Path) -> str:
+    """Return a playlist, or nothing in the moment in which the server replaces it."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return ""
+    return text if text.endswith("\n") else ""
 
 
 def _put_raw(on: Stage, local: Path, seconds: list[float], stop: threading.Event) -> None:

@@ -18,13 +18,13 @@ FIELDS = ("key", "session", "rendition")
 """Names in `extra` that are written beside the message."""
 REPEAT_SECONDS = 1.0
 _OURS = ("streamkit", "actors")
-_NOISY = ("sanic.access", "sanic.root", "watchdog", "urllib3", "databases", "asyncio", "aiosqlite", "pyrtmp.rtmp")
+_NOISY = ("sanic.access", "sanic.root", "watchdog", "urllib3", "databases", "asyncio", "aiosqlite")
 
 
 def configure_logging(settings: LogSettings) -> None:
     """Make the root logger write to standard error only, with our level for our loggers; may be called again.
 
-    Handlers that libraries put on the root logger are removed (pyrtmp calls logging.basicConfig when imported).
+    Handlers that libraries put on the root logger are removed (some call logging.basicConfig when imported).
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -45,7 +45,7 @@ def configure_logging(settings: LogSettings) -> None:
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    """True for ours, and for what libraries warn of: pyrtmp sets its logger to DEBUG whenever it is imported."""
+    """True for ours, and for what libraries warn of: some set their loggers to DEBUG when they are imported."""
     return record.levelno >= logging.WARNING or record.name.partition(".")[0] in _OURS
 
 

@@ -37,7 +37,9 @@ AAC = AudioSource(codec="aac", sample_rate=44100, channels=2)
 
 def rung(name: str, height: int | None = None, **fields: Any) -> RenditionSettings:
     bitrate = 400_000 if height else None
-    return RenditionSettings(name=name, height=height, video_bitrate=bitrate, preset="ultrafast", **fields)
+    return RenditionSettings(
+        **{"name": name, "height": height, "video_bitrate": bitrate, "preset": "ultrafast", **fields}
+    )
 
 
 def plan(*rungs: RenditionSettings, fps: Fraction = Fraction(30), video: bool = True, audio: bool = True) -> "Plan":

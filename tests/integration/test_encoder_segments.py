@@ -33,8 +33,8 @@ def source(make_source: Callable[..., Path]) -> Callable[..., bytes]:
 def test_segments_of_every_rendition_line_up_and_the_last_one_is_kept(
     start: Start, source: Callable[..., bytes]
 ) -> None:
-    # Different frame rates and encoder delays, and a source GOP that no segment boundary falls on.
-    ladder = plan(rung("high", 180, tune=""), rung("low", 90, max_fps=30.0), fps=Fraction(60))
+    # Different frame rates and encoder delays (B-frames), and a source GOP that no segment boundary falls on.
+    ladder = plan(rung("high", 180, preset="veryfast", tune=""), rung("low", 90, max_fps=30.0), fps=Fraction(60))
     encoder = start(ladder, first_sequence=5)
     encoder.push(source(fps=60, gop_seconds=3.0))
 
