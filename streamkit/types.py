@@ -58,6 +58,13 @@ class StreamState(StrEnum):
         """True while the stream holds an encoder, waits for its publisher, or still has work to finish."""
         return self not in (StreamState.ENDED, StreamState.FAILED)
 
+    @property
+    def status(self) -> str:
+        """'active', 'inactive' or 'error': what the row says and `/stats` counts."""
+        if self.is_active:
+            return "active"
+        return "error" if self is StreamState.FAILED else "inactive"
+
 
 class SourceKind(StrEnum):
     """Where a stream's FLV comes from."""

@@ -28,6 +28,7 @@ def _create_streams() -> None:
         sa.Column("id", _ID, nullable=False),
         sa.Column("stream_key", sa.Text, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
         sa.Column("started_at", _TIME),
         sa.Column("stopped_at", _TIME),
         sa.Column("created_at", _TIME, nullable=False),

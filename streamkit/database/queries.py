@@ -1,5 +1,6 @@
 """What is asked of the tables, and how their records become rows. Pure: nothing here is executed."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,10 @@ import sqlalchemy as sa
 
 from streamkit.database.rows import SegmentRow, SessionRow, StreamCounts, StreamRow
 from streamkit.database.tables import segments, sessions, streams
+from streamkit.messages import StreamRecalled
 from streamkit.types import (
+    Epoch,
+    MediaSequence,
     RenditionName,
     Seconds,
     SessionId,
@@ -29,7 +33,7 @@ def count(query: sa.Select[Any]) -> sa.Select[Any]:
 def all_streams(*, active_only: bool) -> sa.Select[Any]:
     """Streams, the newest publish first."""
     query = sa.select(streams).order_by(streams.c.epoch.desc(), streams.c.id.desc())
-    return query.where(streams.c.status.in_(ACTIVE)) if active_only else query
+    return query.where(streams.c.status == StreamState.LIVE.status) if active_only else query
 
 
 def one_stream(key: StreamKey) -> sa.Select[Any]:
@@ -75,19 +79,24 @@ def newest_segments(key: StreamKey, session: SessionId, rendition: RenditionName
     )
 
 
-def highest_numbers(key: StreamKey) -> sa.Select[Any]:
-    """One row with the highest epoch, next_sequence and discontinuity_sequence known of `key`; NULLs where none are."""
-    last = sa.select(sa.func.max(segments.c.sequence)).where(
-        segments.c.stream_key == key, segments.c.session == newest_session(key).scalar_subquery()
-    )
-    epoch = sa.select(sa.func.max(sessions.c.epoch)).where(sessions.c.stream_key == key)
-    return sa.select(
-        sa.func.max(streams.c.epoch).label("stream_epoch"),
-        sa.func.max(streams.c.next_sequence).label("next_sequence"),
-        sa.func.max(streams.c.discontinuity_sequence).label("discontinuity_sequence"),
-        epoch.scalar_subquery().label("session_epoch"),
-        last.scalar_subquery().label("last_sequence"),
-    ).where(streams.c.stream_key == key)
+def highest_numbers(keys: Iterable[StreamKey], *, sqlite: bool) -> tuple[str, dict[str, Any]]:
+    """One record a key with the highest epoch, next_sequence and discontinuity_sequence known; NULLs where none are.
+
+    As text with values: many publishes at once ask this, and compiling it costs more than answering it.
+    """
+    wanted = list(keys)
+    return (_NUMBERS_SQLITE, {"keys": json.dumps(wanted)}) if sqlite else (_NUMBERS_POSTGRESQL, {"keys": wanted})
+
+
+_NUMBERS = """
+SELECT wanted.stream_key, streams.epoch AS stream_epoch, streams.next_sequence, streams.discontinuity_sequence,
+       (SELECT max(epoch) FROM sessions WHERE stream_key = wanted.stream_key) AS session_epoch,
+       (SELECT max(sequence) FROM segments WHERE stream_key = wanted.stream_key AND session =
+           (SELECT max(session) FROM segments WHERE stream_key = wanted.stream_key)) AS last_sequence
+FROM {source} LEFT JOIN streams ON streams.stream_key = wanted.stream_key
+"""
+_NUMBERS_POSTGRESQL = _NUMBERS.format(source="unnest(CAST(:keys AS text[])) AS wanted(stream_key)")
+_NUMBERS_SQLITE = _NUMBERS.format(source="(SELECT value AS stream_key FROM json_each(:keys)) AS wanted")
 
 
 def end_streams(alive: Iterable[StreamKey], now: UnixTime) -> sa.Update:
@@ -95,9 +104,10 @@ def end_streams(alive: Iterable[StreamKey], now: UnixTime) -> sa.Update:
     moment = datetime.fromtimestamp(now, UTC)
     return (
         sa.update(streams)
-        .where(streams.c.status.in_(ACTIVE), streams.c.stream_key.not_in(list(alive)))
+        .where(streams.c.status == StreamState.LIVE.status, streams.c.stream_key.not_in(list(alive)))
         .values(
-            status=StreamState.ENDED.value,
+            status=StreamState.ENDED.status,
+            state=StreamState.ENDED.value,
             stopped_at=sa.func.coalesce(streams.c.stopped_at, sa.literal(moment, streams.c.stopped_at.type)),
             updated_at=moment,
             last_error=STOPPED_WHILE_LIVE,
@@ -128,7 +138,7 @@ def to_stream(record: Any) -> StreamRow:
     return StreamRow(
         id=record["id"],
         stream_key=record["stream_key"],
-        status=StreamState(record["status"]),
+        status=StreamState(record["state"]),
         started_at=_time_or_none(record["started_at"]),
         stopped_at=_time_or_none(record["stopped_at"]),
         created_at=_time(record["created_at"]),
@@ -166,14 +176,24 @@ def to_segment(record: Any) -> SegmentRow:
     )
 
 
+def to_recalled(record: Any) -> StreamRecalled:
+    """Return a record of `highest_numbers` as the numbers that the next session begins at."""
+    last = record["last_sequence"]
+    return StreamRecalled(
+        epoch=Epoch(max(record["stream_epoch"] or 0, record["session_epoch"] or 0)),
+        next_sequence=MediaSequence(max(record["next_sequence"] or 0, 0 if last is None else last + 1)),
+        discontinuity_sequence=record["discontinuity_sequence"] or 0,
+    )
+
+
 def to_counts(records: Iterable[Any]) -> StreamCounts:
     """Return the records of `counts_by_status` as totals."""
     by_status = {record["status"]: int(record["count"]) for record in records}
     return StreamCounts(
         total=sum(by_status.values()),
-        active=sum(by_status.get(status, 0) for status in ACTIVE),
-        inactive=by_status.get(StreamState.ENDED.value, 0),
-        failed=by_status.get(StreamState.FAILED.value, 0),
+        active=by_status.get(StreamState.LIVE.status, 0),
+        inactive=by_status.get(StreamState.ENDED.status, 0),
+        failed=by_status.get(StreamState.FAILED.status, 0),
     )
 
 

@@ -7,7 +7,7 @@ when a commit fails or is cancelled, acquiring has no time limit, and a minimum 
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -41,7 +41,7 @@ from streamkit.messages import (
     ListStreams,
     StreamRecalled,
 )
-from streamkit.types import Epoch, MediaSequence, SessionId, StreamKey, UnixTime
+from streamkit.types import SessionId, StreamKey, UnixTime
 
 READ_TIMEOUT: Final = 2.0  # seconds; the front end waits 3 s
 WRITE_TIMEOUT: Final = 2.5  # seconds, for each transaction
@@ -86,7 +86,7 @@ class Repository:
             # Before the rows: what they say of streams that live now must come after.
             ended = await self._end_others(work.alive) if work.alive is not None else ()
             rejected = await self._write(work.rows)
-            recalled = {key: await self._recall(key) for key in work.recalls}
+            recalled = await self._recall(work.recalls)
         except StreamKitError as error:
             self._problem = str(error)
             raise
@@ -216,14 +216,13 @@ class Repository:
                 raise _RowsFaultError(first_line(origin(error))) from error
             raise unavailable(self._url, error) from error
 
-    async def _recall(self, key: StreamKey) -> StreamRecalled:
-        record = await self._one(queries.highest_numbers(key))
-        last = record["last_sequence"]
-        return StreamRecalled(
-            epoch=Epoch(max(record["stream_epoch"] or 0, record["session_epoch"] or 0)),
-            next_sequence=MediaSequence(max(record["next_sequence"] or 0, 0 if last is None else last + 1)),
-            discontinuity_sequence=record["discontinuity_sequence"] or 0,
-        )
+    async def _recall(self, keys: Collection[StreamKey]) -> dict[StreamKey, StreamRecalled]:
+        if not keys:
+            return {}
+        statement, values = queries.highest_numbers(keys, sqlite=self._sqlite)
+        async with self._reading() as connection:
+            records = await connection.fetch_all(statement, values)
+        return {record["stream_key"]: queries.to_recalled(record) for record in records}
 
     # ---- connections
 

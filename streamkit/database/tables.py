@@ -22,7 +22,8 @@ streams = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     sa.Column("stream_key", sa.Text, nullable=False, unique=True),
-    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # 'active', 'inactive' or 'error', by the state
+    sa.Column("state", sa.Text, nullable=False),
     sa.Column("started_at", _Time),
     sa.Column("stopped_at", _Time),
     sa.Column("created_at", _Time, nullable=False),

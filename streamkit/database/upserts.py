@@ -134,11 +134,11 @@ _STREAMS = _Upsert[SaveStream](
     table=streams,
     keys=("stream_key",),
     columns=(
-        "stream_key", "status", "started_at", "stopped_at", "created_at", "updated_at", "epoch", "revision",
+        "stream_key", "status", "state", "started_at", "stopped_at", "created_at", "updated_at", "epoch", "revision",
         "next_sequence", "discontinuity_sequence", "last_error",
     ),
     values=lambda row, now: (
-        row.key, row.state.value, row.started_at, row.stopped_at, now, now, row.epoch, row.revision,
+        row.key, row.state.status, row.state.value, row.started_at, row.stopped_at, now, now, row.epoch, row.revision,
         row.next_sequence, row.discontinuity_sequence, _prose(row.last_error),
     ),
     only_once=("created_at",),

@@ -5,5 +5,5 @@ is already joined when the publisher begins gets the first key frame at once. He
 starts, so its geometry is known, and the same feed serves a pull and the embedded ingest.
 
     pure     errors, amf0, chunks (RTMP 1.0 section 5.3), flv, avc, headers, gop, flv_stream
-    asyncio  pipe, feed, connection, pull, ingest; loop.py owns the thread in which all of them run
+    asyncio  sockets, tcp, connection, feed, pull, ingest; loop.py owns the thread in which all of them run
 """

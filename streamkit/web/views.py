@@ -11,13 +11,6 @@ from streamkit.web.responses import iso_time
 _ROW_TIMES = ("started_at", "stopped_at", "created_at", "updated_at")
 
 
-def status_word(state: StreamState) -> str:
-    """Return 'active', 'inactive' or 'error': what `/stats` counts."""
-    if state.is_active:
-        return "active"
-    return "error" if state is StreamState.FAILED else "inactive"
-
-
 def playlist_path(key: StreamKey) -> str:
     """Return the live entry point, relative to the site's root."""
     return f"/{object_name(key, MULTIVARIANT)}"
@@ -75,7 +68,7 @@ def stream_view(
     return {
         "id": None if row is None else row.id,
         "stream_key": key,
-        "status": status_word(state),
+        "status": state.status,
         "state": state,
         **{name: None if row is None else iso_time(getattr(row, name)) for name in _ROW_TIMES},
         "last_error": None if row is None else row.last_error,
@@ -88,7 +81,7 @@ def session_view(row: SessionRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "session": row.session,
-        "status": status_word(row.status),
+        "status": row.status.status,
         "state": row.status,
         "started_at": iso_time(row.started_at),
         "ended_at": iso_time(row.ended_at),

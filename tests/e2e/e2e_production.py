@@ -179,14 +179,14 @@ class Production:
         """Return the rows of `sessions`, oldest first."""
         return self.rows("SELECT * FROM sessions WHERE stream_key = $1 ORDER BY epoch", key)
 
-    def wait_status(self, key: str, status: str) -> dict[str, Any]:
-        """Return the row of `streams` once it has this status."""
+    def wait_state(self, key: str, state: str) -> dict[str, Any]:
+        """Return the row of `streams` once it has this state."""
 
         def look() -> dict[str, Any] | None:
             row = self.row(key)
-            return row if row is not None and row["status"] == status else None
+            return row if row is not None and row["state"] == state else None
 
-        return self.wait(look, f"the row of {key} with status {status}")
+        return self.wait(look, f"the row of {key} with state {state}")
 
     def stored(self, key: str, suffix: str) -> dict[str, bytes]:
         """Return the objects of a stream in the bucket by their file names."""

@@ -80,7 +80,7 @@ def broadcast(production_servers: Production, make_source: Callable[..., Path], 
     assert publisher.running, publisher.log()
     publisher.stop()
     wait_until(player.has_ended, 60, f"the end of {KEY}", every=0.3)
-    row = production.wait_status(KEY, "ended")
+    row = production.wait_state(KEY, "ended")
     return Broadcast(production=production, player=player, row=row, session_row=production.session_rows(KEY)[0], **seen)
 
 
@@ -205,7 +205,7 @@ def test_stats_described_the_live_stream(broadcast: Broadcast) -> None:
 
 def test_the_database_said_live_and_then_ended(broadcast: Broadcast) -> None:
     live, ended = broadcast.live_row, broadcast.row
-    assert (live["status"], live["stopped_at"]) == ("live", None)
+    assert (live["status"], live["state"], live["stopped_at"]) == ("active", "live", None)
     assert (ended["id"], ended["started_at"]) == (live["id"], live["started_at"])
     assert ended["stopped_at"] > ended["started_at"]
     assert without_retries(ended["last_error"]) is None

@@ -48,7 +48,7 @@ def outcome(production_servers: Production, push: Push, source: Path) -> dict[st
     production.wait(lambda: is_in_state(production, RETURNS, "reconnecting"), "the loss of a publisher")
     again = push(url(RETURNS), source)
     seen["returned"] = production.wait(lambda: live_again(production, seen["returns"]), "the publisher's return")
-    seen["died row"] = production.wait_status(DIES, "ended")
+    seen["died row"] = production.wait_state(DIES, "ended")
     seen["silent row"] = production.wait(lambda: failed_row(production, SILENT), "the failure of a silent stream")
     seen["active"] = {one["stream_key"]: one for one in production.get("/streams/active")["streams"]}
     seen["stats"] = production.get("/stats")
@@ -79,7 +79,7 @@ def live_again(production: Production, before: dict[str, Any]) -> dict[str, Any]
 
 def failed_row(production: Production, key: str) -> dict[str, Any] | None:
     row = production.row(key)
-    return row if row is not None and row["status"] == "failed" else None
+    return row if row is not None and row["status"] == "error" else None
 
 
 def test_a_publisher_with_an_invalid_key_is_turned_away_and_leaves_no_trace(

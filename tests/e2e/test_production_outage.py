@@ -51,7 +51,7 @@ def test_an_outage_of_store_and_database_stops_no_player_and_costs_nothing(
     production.wait(lambda: has_caught_up(production, key), "the backlog to drain")
     production.wait(lambda: production.get("/ready")["status"] == "ok", "everything to be ready")
     publisher.stop()
-    row = production.wait_status(key, "ended")
+    row = production.wait_state(key, "ended")
     assert row["stopped_at"] is not None
     playlists = check_archive(production, key, before["session"], fps=30, discontinuities=0)
     check_nothing_half_written(production, key, playlists)

@@ -33,7 +33,7 @@ def test_a_stop_in_mid_stream_finishes_the_broadcast_and_leaves_nothing(
     assert all(production.stored_playlist(key, f"{name}.m3u8").ended for name in SMALL)
     row, (session_row,) = production.row(key), production.session_rows(key)
     assert row is not None
-    assert (row["status"], without_retries(row["last_error"])) == ("ended", None)
+    assert (row["status"], without_retries(row["last_error"])) == ("inactive", None)
     assert row["stopped_at"] is not None
     assert (session_row["status"], session_row["end_reason"]) == ("ended", "the service stopped")
     assert publisher.running, "the publisher is the RTMP server's"
@@ -78,7 +78,7 @@ def test_a_killed_service_resumes_the_session_and_loses_no_closed_segment(
     assert not encoders & production.encoders(key)
     row = production.row(key)
     assert row is not None
-    assert row["status"] == "live"
+    assert (row["status"], row["state"]) == ("active", "live")
     assert production.terminate() == 0
 
     playlists = check_archive(production, key, session, fps=30, discontinuities=1)
@@ -120,7 +120,7 @@ def test_a_broadcast_whose_publisher_left_while_the_service_was_dead_is_finished
 
     production.start()
 
-    row = production.wait_status(key, "ended")
+    row = production.wait_state(key, "ended")
     assert row["stopped_at"] is not None
     (session_row,) = production.session_rows(key)
     assert (session_row["session"], session_row["status"]) == (session, "ended")
