@@ -8,8 +8,9 @@ import logging
 import time
 from types import MappingProxyType
 
-from actors.base import Ref, tell
+from actors.base import Ref
 from actors.bucket import Bucket
+from actors.rows import Rows
 from actors.services import Services
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.events import Event
@@ -17,12 +18,9 @@ from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
 from streamkit.hls.names import MULTIVARIANT, vod_multivariant_name
 from streamkit.hls.render import render_view, render_vod
-from streamkit.hls.segments import Segment, View
+from streamkit.hls.segments import View
 from streamkit.messages import (
     ObjectStored,
-    SaveSegment,
-    SaveSession,
-    SaveStream,
     SegmentClosed,
     StreamRecalled,
     UploadFailed,
@@ -51,6 +49,7 @@ class Broadcast:
         self._key = key
         self._services = services
         self._bucket = Bucket(key, services, owner)
+        self._rows = Rows(key, services.database)
         self._extra = {"key": key}
         self._folder = services.stream_folder(key)
         hls = services.settings.hls
@@ -60,7 +59,8 @@ class Broadcast:
             segment_duration=Seconds(hls.segment_duration),
             release_deadline=Seconds(hls.release_deadline),
         )
-        self._journal = self._open_journal()
+        self._journal: Journal | None = None  # opened with the first event: many publishes never become a broadcast
+        self._replay()
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
         self._shown: dict[View, tuple[SessionId | None, int, bool]] = {}
@@ -68,19 +68,15 @@ class Broadcast:
         self._bucket_files: dict[str, bytes] = {}
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
-        self._revision = 0
         self._started_at: UnixTime | None = None
         self._stopped_at: UnixTime | None = None
         self._last_error: str | None = None
         self._upload_error: str | None = None
 
-    def _open_journal(self) -> Journal:
-        path = self._services.journal_path(self._key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        damage = replay(path, self._ledger.apply)
+    def _replay(self) -> None:
+        damage = replay(self._services.journal_path(self._key), self._ledger.apply)
         if damage is not None:
             logger.error("The journal is damaged, a copy is kept: %s", damage, extra=self._extra)
-        return Journal(path)
 
     # ---- what the StreamActor asks
 
@@ -161,7 +157,7 @@ class Broadcast:
         segment = self._ledger.segment(name)
         if segment is not None:
             self._bucket.upload(segment)
-            self._save_segment(segment)
+            self._rows.segment(segment)
             self._rates[segment.rendition] = segment.size * 8 / segment.duration
         self._render()
         logger.debug("Closed %s", name, extra=self._extra)
@@ -223,7 +219,7 @@ class Broadcast:
         if names:
             self._record(self._ledger.files_deleted(names))
         if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
-            self._journal.compact((self._ledger.counters(),))
+            self._open_journal().compact((self._ledger.counters(),))
             self._is_worth_compacting = False
 
     def note_error(self, error: str) -> None:
@@ -244,7 +240,8 @@ class Broadcast:
     def close(self) -> None:
         """Release the Uploader and the journal."""
         self._bucket.close()
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
 
     # ---- views
 
@@ -276,26 +273,36 @@ class Broadcast:
         """Journal the event, then apply it; False when there was nothing to record."""
         if event is None:
             return False
-        self._journal.append(event)
+        self._open_journal().append(event)
         self._ledger.apply(event)
         self._is_worth_compacting = True
         return True
 
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            path = self._services.journal_path(self._key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(path)
+        return self._journal
+
     def _segment_changed(self, name: str) -> None:
         segment = self._ledger.segment(name)
         if segment is not None:
-            self._save_segment(segment)
+            self._rows.segment(segment)
         self._render()
 
     def _render(self) -> None:
         """Give players and the bucket the playlists as they are now, where what they list has changed."""
-        if self._has_moved(View.LOCAL):
+        has_moved = {view for view in View if self._has_moved(view)}
+        if has_moved and self._journal is not None:
+            self._journal.sync()  # what players are told must survive a power loss, or its numbers come twice
+        if View.LOCAL in has_moved:
             before, rendered = self._local, render_view(self._ledger, View.LOCAL)
             self._local = {
                 name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
                 for name, body in rendered.items()
             }
-        if self._has_moved(View.BUCKET):
+        if View.BUCKET in has_moved:
             self._bucket_files = render_view(self._ledger, View.BUCKET)
         self._put_playlists()
 
@@ -321,51 +328,11 @@ class Broadcast:
             if self._bucket.has(files):
                 self._record(self._ledger.archive(session))
 
-    def _next_revision(self) -> int:
-        """Grows within this process and, as far as the clock does, across restarts."""
-        self._revision = max(self._revision + 1, time.time_ns() // 1_000_000)
-        return self._revision
-
     def _save_stream(self) -> None:
-        counters = self._ledger.counters()
-        row = SaveStream(
-            key=self._key,
-            epoch=counters.epoch,
-            revision=self._next_revision(),
-            state=self._state,
-            started_at=self._started_at,
-            stopped_at=self._stopped_at,
-            next_sequence=counters.next_sequence,
-            discontinuity_sequence=counters.next_discontinuity,
-            last_error=self._upload_error or self._last_error,
-        )
-        tell(self._services.database, row)
+        error = self._upload_error or self._last_error
+        self._rows.stream(self._ledger.counters(), self._state, self._started_at, self._stopped_at, error)
 
     def _save_session(self, state: StreamState, ended_at: UnixTime | None = None, reason: str | None = None) -> None:
-        row = SaveSession(
-            key=self._key,
-            session=self.session,
-            epoch=self._ledger.epoch,
-            revision=self._next_revision(),
-            state=state,
-            started_at=self._started_at or UnixTime(float(self._ledger.epoch)),
-            ended_at=ended_at,
-            end_reason=reason,
-            renditions=tuple(rendition.name for rendition in self._ledger.renditions()),
-        )
-        tell(self._services.database, row)
-
-    def _save_segment(self, segment: Segment) -> None:
-        row = SaveSegment(
-            key=self._key,
-            session=segment.session,
-            rendition=segment.rendition,
-            sequence=segment.sequence,
-            name=segment.name,
-            duration=segment.duration,
-            size=segment.size,
-            program_date_time=segment.program_date_time,
-            discontinuity=segment.starts_discontinuity,
-            state=segment.state.value,
-        )
-        tell(self._services.database, row)
+        started_at = self._started_at or UnixTime(float(self._ledger.epoch))
+        names = tuple(rendition.name for rendition in self._ledger.renditions())
+        self._rows.session(self.session, self._ledger.epoch, state, started_at, ended_at, reason, names)

@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from streamkit.hls.events import CountersRestored, Event, FilesDeleted, from_record, to_record
+from streamkit.hls.events import (
+    CountersRestored,
+    Event,
+    FilesDeleted,
+    SegmentAcknowledged,
+    SegmentLost,
+    SegmentRecorded,
+    from_record,
+    to_record,
+)
 from streamkit.types import StreamKey
 
 _TAIL = 1 << 20  # bytes; every line is far shorter
+_MAY_WAIT = (SegmentRecorded, SegmentAcknowledged, SegmentLost, FilesDeleted)  # one wait for the disk serves several
 
 
 def _refuse(constant: str) -> Any:
@@ -26,22 +36,31 @@ class Journal:
         """Open `path` for appending, or create it; a torn last line, of a write cut short by a crash, is cut off."""
         self.path = path
         self._file = _open(path)
+        self._is_synced = True
         _cut_torn_line(self._file)
         _sync_folder(path)
 
     def append(self, *events: Event) -> None:
-        """Return when the events are on disk, in order and with nothing between them.
+        """Write the events, in order and with nothing between them: they survive the end of this process.
 
-        Deleted files alone are not worth a wait for the disk: deleting them again after a crash is harmless.
+        What happens to a segment may wait for `sync`, before anybody is told of it; all else survives a power loss
+        when this returns.
         """
         size = os.fstat(self._file).st_size
         try:
             _write(self._file, events)
-            if not all(isinstance(event, FilesDeleted) for event in events):
-                os.fdatasync(self._file)
         except OSError:
             os.ftruncate(self._file, size)
             raise
+        self._is_synced = False
+        if not all(isinstance(event, _MAY_WAIT) for event in events):
+            self.sync()
+
+    def sync(self) -> None:
+        """Return when everything appended survives a power loss."""
+        if not self._is_synced:
+            os.fdatasync(self._file)
+            self._is_synced = True
 
     def compact(self, events: Iterable[Event]) -> None:
         """Replace the whole journal by these events, at once: a crash leaves either the old one or the new one."""
@@ -56,7 +75,7 @@ class Journal:
             os.close(file)
             raise
         os.close(self._file)
-        self._file = file
+        self._file, self._is_synced = file, True
         _sync_folder(self.path)
 
     def close(self) -> None:

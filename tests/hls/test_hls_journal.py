@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 from hls_kit import Stream, rung
 
-from streamkit.hls.events import Event, FilesDeleted, RunBegun, SegmentRecorded, from_record, to_record
+from streamkit.hls.events import Event, FilesDeleted, RunBegun, SegmentRecorded, SessionEnded, from_record, to_record
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.render import render_view, render_vod
 from streamkit.hls.segments import View
@@ -226,10 +226,14 @@ def test_what_must_survive_a_power_cut_waits_for_the_disk(path: Path, monkeypatc
         duration=2.0,  # type: ignore[arg-type]
         closed_at=1.0,  # type: ignore[arg-type]
     )
-    journal.append(closed)
+    journal.append(SessionEnded(session=SessionId("s1nmkmg0"), at=1.0))  # type: ignore[arg-type]
     assert len(synced) == 1
+    journal.append(closed)
     journal.append(FilesDeleted(names=("segment_s1nmkmg0_720p_1.ts",)))
     assert len(synced) == 1
+    journal.sync()
+    journal.sync()
+    assert len(synced) == 2
     journal.close()
 
 

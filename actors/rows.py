@@ -1,0 +1,85 @@
+"""Rows: what one stream tells the Database actor. Used by the Broadcast alone, in the StreamActor's thread."""
+
+import time
+
+from actors.base import Ref, tell
+from streamkit.hls.events import CountersRestored
+from streamkit.hls.segments import Segment
+from streamkit.messages import SaveSegment, SaveSession, SaveStream
+from streamkit.types import Epoch, RenditionName, SessionId, StreamKey, StreamState, UnixTime
+
+
+class Rows:
+    """Numbers what it tells, so that late and repeated rows change nothing."""
+
+    def __init__(self, key: StreamKey, database: Ref) -> None:
+        self._key = key
+        self._database = database
+        self._revision = 0
+
+    def stream(
+        self,
+        counters: CountersRestored,
+        state: StreamState,
+        started_at: UnixTime | None,
+        stopped_at: UnixTime | None,
+        last_error: str | None,
+    ) -> None:
+        """Save the stream's row."""
+        row = SaveStream(
+            key=self._key,
+            epoch=counters.epoch,
+            revision=self._next_revision(),
+            state=state,
+            started_at=started_at,
+            stopped_at=stopped_at,
+            next_sequence=counters.next_sequence,
+            discontinuity_sequence=counters.next_discontinuity,
+            last_error=last_error,
+        )
+        tell(self._database, row)
+
+    def session(
+        self,
+        session: SessionId,
+        epoch: Epoch,
+        state: StreamState,
+        started_at: UnixTime,
+        ended_at: UnixTime | None,
+        reason: str | None,
+        renditions: tuple[RenditionName, ...],
+    ) -> None:
+        """Save the session's row; its stream's row was saved before."""
+        row = SaveSession(
+            key=self._key,
+            session=session,
+            epoch=epoch,
+            revision=self._next_revision(),
+            state=state,
+            started_at=started_at,
+            ended_at=ended_at,
+            end_reason=reason,
+            renditions=renditions,
+        )
+        tell(self._database, row)
+
+    def segment(self, segment: Segment) -> None:
+        """Save the segment's row."""
+        row = SaveSegment(
+            key=self._key,
+            session=segment.session,
+            rendition=segment.rendition,
+            sequence=segment.sequence,
+            name=segment.name,
+            duration=segment.duration,
+            size=segment.size,
+            program_date_time=segment.program_date_time,
+            discontinuity=segment.starts_discontinuity,
+            state=segment.state.value,
+        )
+        tell(self._database, row)
+
+    def _next_revision(self) -> int:
+        """Grows within this process and, as far as the clock does, across restarts."""
+        self._revision = max(self._revision + 1, time.time_ns() // 1_000_000)
+        return self._revision
