@@ -24,7 +24,7 @@ def run() -> list[Figure]:
             own, ffmpeg = _measure_streamkit(on, service, f"cpu{number}")
             control.append(own)
             encoder.append(ffmpeg)
-            by_hand.append(_measure_by_hand(on, f"copyhand{number}"))
+            by_hand.append(_measure_by_hand(on, f"hand{number}"))
         threads = _by_thread(service.process.pid)
         memory, copies = _measure_memory(on, service)
         service.process.stop()
@@ -63,9 +63,9 @@ def _measure_streamkit(on: Stage, service: Service, key: str) -> tuple[float, fl
 def _measure_by_hand(on: Stage, key: str) -> float:
     folder = on.folder / key
     folder.mkdir()
-    publisher = on.publish(on.nginx.url(key))
-    wait_for(lambda: key in on.nginx.publishers(), timeout=10)
-    encoder = ManagedProcess(hand_tuned_ladder(on.nginx.url(key), folder), folder / "ffmpeg.log")
+    publisher = on.publish(on.plain.url(key))
+    wait_for(lambda: key in on.plain.publishers(), timeout=10)
+    encoder = ManagedProcess(hand_tuned_ladder(on.plain.url(key), folder), folder / "ffmpeg.log")
     wait_for((folder / "720p.m3u8").exists, timeout=30)
     time.sleep(3)
     before = cpu_seconds(encoder.pid)

@@ -91,14 +91,12 @@ def _bare(on: Stage, key: str, command: Callable[[str, Path], list[str]]) -> flo
     """Start FFmpeg by hand, again and again until the stream is there; playable is a playlist on disk."""
     folder = on.folder / key
     folder.mkdir()
-    # Another application name than StreamKit's, without webhooks, would need another configuration: the refusal of a
-    # key that nobody asked StreamKit about is avoided by letting it take the stream as well.
-    url = on.nginx.url(f"copy{key}")
+    url = on.plain.url(key)
     with ExitStack() as cleanup:
         started = time.monotonic()
         publisher = on.publish(url)
         cleanup.callback(publisher.stop)
-        wait_for(lambda: f"copy{key}" in on.nginx.publishers(), timeout=10)
+        wait_for(lambda: key in on.plain.publishers(), timeout=10)
         encoder = ManagedProcess(command(url, folder), folder / "ffmpeg.log")
         cleanup.callback(encoder.close)
         return wait_for(lambda: any(_lists(path) for path in folder.glob("*.m3u8")), timeout=40) - started

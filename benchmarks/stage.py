@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 from servers import tools
-from servers.nginx import NginxRtmp
+from servers.nginx import NginxRtmp, WebhookRecorder
 from servers.postgres import PgDatabase, PostgresServer
 from servers.process import ManagedProcess
 from servers.publishing import Publisher
@@ -97,7 +97,7 @@ def ffmpeg_path() -> str:
 
 @dataclass
 class Stage:
-    """Everything that runs. `serve` starts StreamKit on it."""
+    """Everything that runs. `serve` starts StreamKit on `nginx`; on `plain` every publisher is let in without it."""
 
     folder: Path
     stack: ExitStack
@@ -105,6 +105,7 @@ class Stage:
     database: PgDatabase
     port: int
     nginx: NginxRtmp
+    plain: NginxRtmp
     source: Path
 
     def serve(self, *arguments: str, **environment: str) -> "Service":
@@ -174,7 +175,12 @@ def stage() -> Iterator[Stage]:
         port = free_port()
         nginx = NginxRtmp(tools.require("nginx with the rtmp module"), folder / "nginx", port)
         stack.callback(nginx.close)
-        yield Stage(folder, stack, s3, postgres.create_database(), port, nginx, make_source(folder))
+        (folder / "plain").mkdir()
+        yes = WebhookRecorder()
+        stack.callback(yes.close)
+        plain = NginxRtmp(tools.require("nginx with the rtmp module"), folder / "plain", yes.port)
+        stack.callback(plain.close)
+        yield Stage(folder, stack, s3, postgres.create_database(), port, nginx, plain, make_source(folder))
 
 
 def make_source(folder: Path) -> Path:

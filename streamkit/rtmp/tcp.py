@@ -23,6 +23,7 @@ PROMPT_BYTES = 1_000_000
 _IDLE_STRIDES = 20  # without any data; then the next byte is awaited instead of asked for
 _READ_SIZE = 65536
 _BACKLOG = 128
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux; it holds until the next packet only
 _ACCEPT_PAUSE = 1.0  # seconds, when no file descriptor is left
 
 
@@ -118,12 +119,19 @@ class TcpChannel(SocketWriter):
             self.abort()
             return 0
         self._received += len(data)
+        if self._received < PROMPT_BYTES:
+            self._acknowledge()
         try:
             self._peer.data_received(data)
         except Exception:  # a mistake of ours ends this connection, not the loop that all streams share
             log.exception("an RTMP connection is closed after an internal error")
             self._lost(OSError("internal error"))
         return len(data)
+
+    def _acknowledge(self) -> None:
+        """Let the other end send its next small packet: servers write answers in pieces and wait 40 ms for our ACK."""
+        if _QUICKACK is not None:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _lost(self, error: OSError) -> None:
         self._error = error
