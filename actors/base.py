@@ -6,12 +6,13 @@ that races with a stop is never answered, and telling a dead actor raises in the
 
 import logging
 import queue
+from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any, ClassVar
 
 import pykka
 
-from streamkit.messages import ChildFailed, Message
+from streamkit.messages import ChildFailed, Message, PublishAnswer
 from streamkit.web.bridge import BridgeFuture
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,15 @@ def tell(ref: Ref | None, message: Message) -> bool:
     except pykka.ActorDeadError:
         return False
     return True
+
+
+def answer_publish(joined: Future[PublishAnswer] | None) -> None:
+    """Let the publisher go on, unless it was told already."""
+    if joined is not None and not joined.done():
+        try:
+            joined.set_result(PublishAnswer())
+        except InvalidStateError:  # who waited for it gave up at this very moment
+            logger.debug("A publish was answered too late")
 
 
 class Inbox:

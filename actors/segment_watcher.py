@@ -23,6 +23,7 @@ from streamkit.types import MediaSequence, RenditionName, Seconds, UnixTime
 logger = logging.getLogger(__name__)
 
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
+TS_PACKET = 188  # bytes; a whole MPEG-TS segment is a multiple of it
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
 
 
@@ -126,6 +127,10 @@ class SegmentWatcher(BaseActor):
             size, closed_at = 0, UnixTime(time.time())
         else:
             size, closed_at = stat.st_size, UnixTime(stat.st_mtime)
+            if size % TS_PACKET or not size:
+                # FFmpeg says nothing of a full disk, and lists what it could not write.
+                logger.error("%s is not whole (%d bytes) and is left out: is the disk full?", name, size)
+                size = 0
         message = SegmentClosed(
             run=run.request.run,
             rendition=rendition,

@@ -11,13 +11,14 @@ Its death ends its FFmpeg; the Supervisor starts another, which goes on from the
 
 import logging
 import time
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from typing import Any
 
-from actors.base import BaseActor, Ref, tell
+from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.broadcast import Broadcast
 from actors.encoding import Encoding
 from actors.services import Services
+from actors.timers import Timer
 from streamkit.errors import StreamKitError
 from streamkit.ffmpeg.state import StreamEvent, next_state
 from streamkit.messages import (
@@ -50,17 +51,9 @@ from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTim
 logger = logging.getLogger(__name__)
 
 TICK = Seconds(1.0)
+IDLE_TICK = Seconds(10.0)  # of a stream that has ended and only waits to be forgotten
 RECALL_TIMEOUT = Seconds(1.0)  # then a new session goes on without what the database remembers
 SHOWN_AFTER_END = Seconds(60.0)  # how long an ended stream stays in /stats, with its reason
-
-
-def answer_publish(joined: Future[PublishAnswer] | None) -> None:
-    """Let the publisher go on, unless it was told already."""
-    if joined is not None and not joined.done():
-        try:
-            joined.set_result(PublishAnswer())
-        except InvalidStateError:  # who waited for it gave up at this very moment
-            logger.debug("A publish was answered too late")
 
 
 class StreamActor(BaseActor):
@@ -76,6 +69,7 @@ class StreamActor(BaseActor):
         self._publish = 0
         self._kind = services.default_source
         self._joined: Future[PublishAnswer] | None = None
+        self._ticker: Timer | None = None
         self._publisher_left = True
         self._deadline: float | None = None  # monotonic; when the present state's wait is over
         self._recall_deadline = 0.0
@@ -87,7 +81,7 @@ class StreamActor(BaseActor):
     def on_start(self) -> None:
         self._broadcast = Broadcast(self._key, self._services, self.me)
         self._encoding = Encoding(self._key, self._services, self.me)
-        self._services.timers.after(TICK, self.me, Tick())
+        self._next_tick(TICK)
 
     def on_receive(self, message: Any) -> Any:
         match message:
@@ -139,6 +133,7 @@ class StreamActor(BaseActor):
     def _begin_publish(self, message: BeginPublish) -> None:
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
         self._joined = message.joined
+        self._next_tick(TICK)
         self._move(StreamEvent.PUBLISH)
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
             self._wait(self._settings.sessions.connect_timeout)
@@ -306,12 +301,17 @@ class StreamActor(BaseActor):
             self._finish(StreamEvent.UNPUBLISHED_FINAL, "the service stopped")
         self._end_when_drained()
 
+    def _next_tick(self, delay: Seconds) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._ticker = self._services.timers.after(delay, self.me, Tick())
+
     def _wait(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self._services.timers.after(TICK, self.me, Tick())
+        self._next_tick(TICK if self._state.is_active or not self._broadcast.is_tidy else IDLE_TICK)
         self._broadcast.tick(UnixTime(time.time()))
         if (stall := self._encoding.check(now)) is not None:
             self._broadcast.note_error(stall)

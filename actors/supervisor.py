@@ -15,9 +15,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.base import BaseActor, Ref, tell
+from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.services import Services
-from actors.stream import StreamActor, answer_publish
+from actors.stream import StreamActor
 from streamkit.backoff import Backoff
 from streamkit.hls.journal import keys_to_recover
 from streamkit.messages import (
@@ -80,7 +80,7 @@ class Supervisor(BaseActor):
         """Resume what a killed service left behind, then let the database forget what nobody runs."""
         keys = keys_to_recover(self._services.state_folder)
         for key in keys:
-            entry = self._spawn(key, SourceKind.PULL)
+            entry = self._spawn(key, self._services.default_source)
             tell(entry.ref, RecoverStream(publish=0, source=entry.source))
         tell(self._services.database, ReconcileStreams(keys=keys))
 

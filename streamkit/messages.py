@@ -244,7 +244,10 @@ class EncoderExited(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentClosed(Message):
-    """SegmentWatcher -> StreamActor: FFmpeg finished a segment. In order per rendition, exactly once."""
+    """SegmentWatcher -> StreamActor: FFmpeg finished a segment. In order per rendition, exactly once.
+
+    `size` is 0 when its file is missing or not whole; then there is nothing to upload or to list.
+    """
 
     run: int
     rendition: RenditionName

@@ -5,6 +5,7 @@ With `__main__` the only module of `streamkit/` that imports `actors/`.
 
 import concurrent.futures
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -56,7 +57,9 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
     configure_logging(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
-    _check_port(settings)
+    _check_port(settings.server.host, settings.server.port, "SERVER_PORT")
+    if embedded:
+        _check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")
     _prepare_folders(settings)
     with ExitStack() as stack:
         service = Service(settings, ffmpeg, embedded=embedded, stack=stack)
@@ -217,15 +220,14 @@ class Service:
         self.database.stop(timeout=ACTOR_STOP_TIMEOUT)
 
 
-def _check_port(settings: Settings) -> None:
-    """Raise ServiceError when the HTTP port cannot be had: Sanic's own error is a traceback."""
-    host, port = settings.server.host, settings.server.port
+def _check_port(host: str, port: int, variable: str) -> None:
+    """Raise ServiceError when a port cannot be had: before anything else is touched, and without a traceback."""
     try:
         with socket.create_server((host, port)):
             return
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ServiceError(f"cannot listen on {host}:{port} ({reason}); set SERVER_PORT to a free port") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ServiceError(f"cannot listen on {host}:{port} ({reason}); set {variable} to a free port") from error
 
 
 def _prepare_folders(settings: Settings) -> None:

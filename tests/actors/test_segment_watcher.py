@@ -208,3 +208,15 @@ def test_a_folder_that_cannot_be_watched_is_polled(tmp_path: Path, watch: Folder
     ref = Collector.start()
     assert watch.watch(tmp_path / "missing", ref, suffix=".tmp") is False
     ref.stop()
+
+
+@pytest.mark.parametrize("data", [b"", b"G" * 100])
+def test_a_file_that_a_full_disk_cut_is_reported_without_media(
+    scene: Scene, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.begin("720p")
+    path = scene.write("720p", 2.0)
+    (scene.folder / f"segment_{SESSION}_720p_0.ts").write_bytes(data)
+    scene.watcher.on_receive(FilesClosed(path=str(path)))
+    assert [message.size for message in scene.parent.of(SegmentClosed)] == [0]
+    assert "disk full" in caplog.text

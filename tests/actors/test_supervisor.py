@@ -270,3 +270,14 @@ def test_while_stopping_a_publish_is_refused(world: World) -> None:
 def test_at_start_the_database_is_told_which_streams_are_alive(world: World) -> None:
     world.actor.on_start()
     assert world.database.told == [ReconcileStreams(keys=())]
+
+
+def test_after_a_crash_of_an_embedded_service_its_streams_wait_for_their_publishers_to_connect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    monkeypatch.setattr(module, "StreamActor", SimpleNamespace(start=world.start_stream))
+    world.actor._services.default_source = SourceKind.INGEST  # type: ignore[misc]
+    (tmp_path / "alice.journal").write_text('{"event":"session_opened"}\n')
+    world.actor.on_start()
+    assert world.streams[0].told == [RecoverStream(publish=0, source=SourceKind.INGEST)]
