@@ -16,15 +16,10 @@ from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.events import Event
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
-from streamkit.hls.names import MULTIVARIANT, vod_multivariant_name
+from streamkit.hls.names import MULTIVARIANT, media_playlist_name, vod_multivariant_name
 from streamkit.hls.render import render_view, render_vod
 from streamkit.hls.segments import View
-from streamkit.messages import (
-    ObjectStored,
-    SegmentClosed,
-    StreamRecalled,
-    UploadFailed,
-)
+from streamkit.messages import ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
 from streamkit.snapshots import Playlist, StreamSnapshot
 from streamkit.types import (
     BitsPerSecond,
@@ -63,12 +58,13 @@ class Broadcast:
         self._replay()
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
-        self._shown: dict[View, tuple[SessionId | None, int, bool]] = {}
+        self._shown: dict[View, dict[str, tuple[SessionId | None, bool, int]]] = {}
         self._local: dict[str, Playlist] = {}
         self._bucket_files: dict[str, bytes] = {}
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
-        self._started_at: UnixTime | None = None
+        self._started_at: UnixTime | None = None  # of the publish
+        self._opened_at: UnixTime | None = None  # of the session, which may be an older publish's
         self._stopped_at: UnixTime | None = None
         self._last_error: str | None = None
         self._upload_error: str | None = None
@@ -134,8 +130,8 @@ class Broadcast:
 
     def open(self, now: UnixTime) -> None:
         """Open a session."""
-        self._record(self._ledger.open_session(now))
-        self._started_at = self._started_at or now
+        self._opened_at = self._started_at = self._started_at or now
+        self._record(self._ledger.open_session(self._started_at))
         self._save_stream()
         self._save_session(self._state)
         logger.info("Opened session %s", self.session, extra=self._extra)
@@ -186,7 +182,9 @@ class Broadcast:
     def end(self, now: UnixTime, reason: str, *, failed: bool) -> None:
         """Close the open session: its playlists end as soon as everything is listed."""
         self._record(self._ledger.end_session(now))
-        self._stopped_at = now
+        if self._state in (StreamState.FINISHING, StreamState.FAILED):  # else the key was published again
+            self._stopped_at = now
+            self._save_stream()
         self._save_session(StreamState.FAILED if failed else StreamState.ENDED, now, reason)
         self._render()
 
@@ -199,7 +197,10 @@ class Broadcast:
         """Upload what a killed service left; return the run whose folder must be scanned for more, if any."""
         for segment in self._ledger.pending():
             self._bucket.upload(segment)
-        self._started_at = UnixTime(float(self._ledger.epoch)) if self._ledger.epoch else None
+        book = self._ledger.book()
+        if book is not None:
+            self._opened_at = self._started_at = book.opened_at
+            self._stopped_at = book.ended_at
         self._render()
         run = self._ledger.unfinished_run()
         return None if run is None or self._ledger.session is None else (self._ledger.session, *run)
@@ -293,26 +294,33 @@ class Broadcast:
 
     def _render(self) -> None:
         """Give players and the bucket the playlists as they are now, where what they list has changed."""
-        has_moved = {view for view in View if self._has_moved(view)}
-        if has_moved and self._journal is not None:
+        local, bucket = self._moved(View.LOCAL), self._moved(View.BUCKET)
+        if (local or bucket) and self._journal is not None:
             self._journal.sync()  # what players are told must survive a power loss, or its numbers come twice
-        if View.LOCAL in has_moved:
+        if local:
             before, rendered = self._local, render_view(self._ledger, View.LOCAL)
             self._local = {
                 name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
                 for name, body in rendered.items()
             }
-        if View.BUCKET in has_moved:
-            self._bucket_files = render_view(self._ledger, View.BUCKET)
+        if bucket:
+            # A playlist that lists nothing new is not worth a PUT, even if its oldest entries could go.
+            rendered = render_view(self._ledger, View.BUCKET)
+            kept = {name: body for name, body in self._bucket_files.items() if name not in {*bucket, MULTIVARIANT}}
+            self._bucket_files = rendered | {name: kept[name] for name in rendered.keys() & kept.keys()}
         self._put_playlists()
 
-    def _has_moved(self, view: View) -> bool:
-        """Return whether the view released a number, ended, or began another session since the last time."""
+    def _moved(self, view: View) -> frozenset[str]:
+        """Return the media playlists that list another newest segment than the last time, or have ended since."""
         window = self._ledger.window(view)
-        shows = (window.book.session if window.book else None, window.cursor, window.is_ended)
-        moved = self._shown.get(view) != shows
+        session = window.book.session if window.book else None
+        shows = {
+            media_playlist_name(one.name): (session, window.is_ended, window.cursor + len(window.ahead(one.name)))
+            for one in window.renditions
+        }
+        before = self._shown.get(view, {})
         self._shown[view] = shows
-        return moved
+        return frozenset(name for name, now in shows.items() if before.get(name) != now)
 
     def _put_playlists(self) -> None:
         self._bucket.put(self._bucket_files, entry=MULTIVARIANT)
@@ -327,12 +335,13 @@ class Broadcast:
             self._bucket.put(files, entry=vod_multivariant_name(session))
             if self._bucket.has(files):
                 self._record(self._ledger.archive(session))
+                self._bucket.forget(files)
 
     def _save_stream(self) -> None:
         error = self._upload_error or self._last_error
         self._rows.stream(self._ledger.counters(), self._state, self._started_at, self._stopped_at, error)
 
     def _save_session(self, state: StreamState, ended_at: UnixTime | None = None, reason: str | None = None) -> None:
-        started_at = self._started_at or UnixTime(float(self._ledger.epoch))
+        started_at = self._opened_at or UnixTime(float(self._ledger.epoch))
         names = tuple(rendition.name for rendition in self._ledger.renditions())
         self._rows.session(self.session, self._ledger.epoch, state, started_at, ended_at, reason, names)

@@ -58,6 +58,12 @@ class Bucket:
             del self._unstored[message.name]
         return True
 
+    def forget(self, files: Iterable[str]) -> None:
+        """Keep nothing of these playlists, which the store has; one that changes all the same is put again."""
+        for name in files:
+            self._bodies.pop(name, None)
+            self._stored.discard(name)
+
     def child_failed(self, urn: str, pending: Iterable[Segment]) -> None:
         """Replace a dead Uploader and give the new one everything that the store has not acknowledged."""
         if self._uploader is None or self._uploader.actor_urn != urn:

@@ -13,7 +13,7 @@ from actors.base import Ref, tell
 from actors.segment_watcher import SegmentWatcher
 from actors.services import Services
 from streamkit.backoff import Backoff
-from streamkit.errors import SourceError
+from streamkit.errors import EncoderNotFoundError, SourceError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
@@ -86,6 +86,7 @@ class Encoding:
         self._reports = _Reports(owner)
         self._extra = {"key": key}
         self._feed: FeedHandle | None = None
+        self._feed_kind = services.default_source
         self._feed_number = 0
         self._feed_bytes = 0
         self._feed_moved_at = 0.0
@@ -107,6 +108,10 @@ class Encoding:
         """Whether a connection to the publisher's media is there or being tried."""
         return self._feed is not None
 
+    def has_feed_of(self, kind: SourceKind) -> bool:
+        """Whether there is such a connection, to this kind of source."""
+        return self._feed is not None and self._feed_kind is kind
+
     @property
     def feed_error(self) -> str | None:
         """Why the connection is not there yet, in one sentence, if the feed knows."""
@@ -115,7 +120,7 @@ class Encoding:
     def open_feed(self, kind: SourceKind) -> None:
         """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
         self.close_feed()
-        self._feed_number += 1
+        self._feed_number, self._feed_kind = self._feed_number + 1, kind
         self._feed_bytes, self._feed_moved_at = 0, time.monotonic()
         rtmp = self._services.rtmp
         opener = rtmp.open_ingest if kind is SourceKind.INGEST else rtmp.open_pull
@@ -159,6 +164,10 @@ class Encoding:
         """Whether another restart is pointless."""
         return self._failures >= self._services.settings.encoder.max_failures
 
+    def forgive(self) -> None:
+        """A new broadcast begins: what failed before says nothing about it."""
+        self._failures, self._restart_at = 0, 0.0
+
     def is_ready(self, now: float) -> bool:
         """Whether an encoder can be started now."""
         return self._feed is not None and self.source is not None and self._run is None and now >= self._restart_at
@@ -174,17 +183,16 @@ class Encoding:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
         self.renditions = renditions
         run = self._begin_run(session, renditions, first_sequence)
-        ours, theirs = socket.socketpair()
         try:
-            run.process = self._spawn(run, theirs)
-        except OSError as error:
-            ours.close()
-            theirs.close()
-            run.failure = f"FFmpeg could not be started: {error.strerror or error}"
+            stdin = self._spawn(run)
+        except (OSError, EncoderNotFoundError) as error:
+            run.failure = str(error)
             tell(self._watcher, ScanFolder(run=run.request.run))
             return
-        if self._feed is not None:
-            self._feed.attach(ours)
+        if self._feed is None:
+            stdin.close()
+        else:
+            self._feed.attach(stdin)
 
     def collect(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
         """Report the segments that the encoder of a killed service left behind; FolderScanned follows."""
@@ -227,10 +235,11 @@ class Encoding:
         if run is None or run.request.run != number:
             return None
         self._run, self.progress = None, Progress()
+        if run.segments > 0 and time.monotonic() - run.started_at >= HEALTHY_AFTER:
+            self._failures = 0
         if run.failure is None:
             return None
-        healthy = run.segments > 0 and time.monotonic() - run.started_at >= HEALTHY_AFTER
-        self._failures = 1 if healthy else self._failures + 1
+        self._failures += 1
         self.restarts += 1
         self._restart_at = time.monotonic() + self._backoff.delay(self._failures)
         return run.failure
@@ -283,11 +292,13 @@ class Encoding:
         names = tuple(rendition.name for rendition in renditions)
         request = WatchRun(run=self._run_number, session=session, renditions=names, first_sequence=first_sequence)
         now = time.monotonic()
+        self._services.stream_folder(self._key).mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         self._run = _Run(request=request, feed=self._feed_number, process=None, started_at=now, moved_at=now)
         tell(self._ensure_watcher(), request)
         return self._run
 
-    def _spawn(self, run: _Run, stdin: socket.socket) -> EncoderProcess:
+    def _spawn(self, run: _Run) -> socket.socket:
+        """Start the run's FFmpeg and return the end of its input that is ours."""
         if self.source is None:
             raise SourceError("the source is not known yet")
         hls = self._services.settings.hls
@@ -303,12 +314,19 @@ class Encoding:
         )
         pid_file = self._services.pid_path(self._key)
         argv = build_argv(spec)
-        return EncoderProcess.start(argv, run=run.request.run, stdin=stdin, listener=self._reports, pid_file=pid_file)
+        ours, theirs = socket.socketpair()
+        try:
+            run.process = EncoderProcess.start(
+                argv, run=run.request.run, stdin=theirs, listener=self._reports, pid_file=pid_file
+            )
+        except BaseException:
+            ours.close()
+            raise
+        return ours
 
     def _ensure_watcher(self) -> Ref:
         if self._watcher is None:
             folder = self._services.stream_folder(self._key)
-            folder.mkdir(parents=True, exist_ok=True)
             self._watcher = SegmentWatcher.start(
                 parent=self._owner,
                 folder=folder,

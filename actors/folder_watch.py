@@ -39,7 +39,7 @@ class FolderWatch:
 
     def __init__(self) -> None:
         self._observer: BaseObserver = Observer()
-        self._watches: dict[Path, ObservedWatch] = {}
+        self._watches: dict[Path, tuple[pykka.ActorRef[Any], ObservedWatch]] = {}
 
     def start(self) -> None:
         """Start the observer's threads."""
@@ -56,19 +56,27 @@ class FolderWatch:
 
         Returns whether events will come; the reason why not is logged.
         """
-        self.unwatch(folder)
+        self._forget(folder)
         try:
-            self._watches[folder] = self._observer.schedule(
-                _Handler(ref, suffix), str(folder), event_filter=[FileClosedEvent]
-            )
+            watch = self._observer.schedule(_Handler(ref, suffix), str(folder), event_filter=[FileClosedEvent])
         except OSError as error:
             logger.warning("Cannot watch %s, polling it instead: %s", folder.name, error.strerror or error)
             return False
+        self._watches[folder] = (ref, watch)
         return True
 
-    def unwatch(self, folder: Path) -> None:
-        """Forget the folder; unknown folders are no error."""
-        watch = self._watches.pop(folder, None)
+    def is_watching(self, folder: Path) -> bool:
+        """Whether events still come: a folder that was removed and made anew must be watched anew."""
+        _, watch = self._watches.get(folder, (None, None))
+        return any(emitter.watch == watch and emitter.is_alive() for emitter in tuple(self._observer.emitters))
+
+    def unwatch(self, folder: Path, ref: pykka.ActorRef[Any]) -> None:
+        """Tell `ref` nothing more. Its successor, which may watch the folder already, keeps its events."""
+        if folder in self._watches and self._watches[folder][0] == ref:
+            self._forget(folder)
+
+    def _forget(self, folder: Path) -> None:
+        _, watch = self._watches.pop(folder, (None, None))
         if watch is not None:
             # KeyError: the folder was removed and watchdog dropped the watch by itself.
             with contextlib.suppress(KeyError):

@@ -57,8 +57,7 @@ class SegmentWatcher(BaseActor):
         self._interval = SCAN_INTERVAL
 
     def on_start(self) -> None:
-        if not self._watch.watch(self._folder, self.me, suffix=".m3u8.tmp"):
-            self._interval = POLL_INTERVAL
+        self._watch_folder()
         self._timers.after(self._interval, self.me, Wake())
 
     def on_receive(self, message: Any) -> Any:
@@ -75,13 +74,19 @@ class SegmentWatcher(BaseActor):
                 return super().on_receive(message)
 
     def on_exit(self, error: BaseException | None) -> None:
-        self._watch.unwatch(self._folder)
+        self._watch.unwatch(self._folder, self.me)
+
+    def _watch_folder(self) -> None:
+        is_watched = self._watch.watch(self._folder, self.me, suffix=".m3u8.tmp")
+        self._interval = SCAN_INTERVAL if is_watched else POLL_INTERVAL
 
     def _watch_run(self, message: WatchRun) -> None:
         run = _Run(message)
         for rendition in message.renditions:
             run.next[rendition] = message.first_sequence
         self._runs[message.run] = run
+        if not self._watch.is_watching(self._folder):  # it was removed, and made anew for this run
+            self._watch_folder()
         self._scan(run)
 
     def _finish(self, number: int) -> None:

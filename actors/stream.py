@@ -16,11 +16,13 @@ from typing import Any
 
 from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.broadcast import Broadcast
+from actors.deaths import MAX_RESTARTS, Deaths
 from actors.encoding import Encoding
+from actors.life import Life
 from actors.services import Services
-from actors.timers import Timer
+from actors.timers import Ticker
 from streamkit.errors import StreamKitError
-from streamkit.ffmpeg.state import StreamEvent, next_state
+from streamkit.ffmpeg.state import StreamEvent
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
@@ -53,7 +55,6 @@ logger = logging.getLogger(__name__)
 TICK = Seconds(1.0)
 IDLE_TICK = Seconds(10.0)  # of a stream that has ended and only waits to be forgotten
 RECALL_TIMEOUT = Seconds(1.0)  # then a new session goes on without what the database remembers
-SHOWN_AFTER_END = Seconds(60.0)  # how long an ended stream stays in /stats, with its reason
 
 
 class StreamActor(BaseActor):
@@ -61,27 +62,25 @@ class StreamActor(BaseActor):
 
     def __init__(self, *, parent: Ref, key: StreamKey, services: Services) -> None:
         super().__init__(parent=parent, name=f"stream {key}")
-        self._key = key
-        self._services = services
+        self._key, self._services = key, services
         self._settings = services.settings
         self._extra = {"key": key}
-        self._state = StreamState.ACCEPTED
         self._publish = 0
         self._kind = services.default_source
         self._joined: Future[PublishAnswer] | None = None
-        self._ticker: Timer | None = None
         self._publisher_left = True
-        self._deadline: float | None = None  # monotonic; when the present state's wait is over
         self._recall_deadline = 0.0
-        self._ended_at = 0.0
-        self._end_reason = ""
+        self._end_reason, self._end_failed = "", False
         self._ending = False  # the session ends as soon as FFmpeg's last segment is collected
-        self._stopping = False
+        self._stopping = self._is_idle = False
+        self._deaths = Deaths()
 
     def on_start(self) -> None:
         self._broadcast = Broadcast(self._key, self._services, self.me)
         self._encoding = Encoding(self._key, self._services, self.me)
-        self._next_tick(TICK)
+        self._life = Life(self._key, self._broadcast.state_changed)
+        self._ticker = Ticker(self._services.timers, self.me, Tick())
+        self._ticker.next(TICK)
 
     def on_receive(self, message: Any) -> Any:
         match message:
@@ -121,8 +120,12 @@ class StreamActor(BaseActor):
                 self._tick()
             case _:
                 return super().on_receive(message)
-        self._publish_snapshot()
+        self._show()
         return None
+
+    @property
+    def _state(self) -> StreamState:
+        return self._life.state
 
     def on_exit(self, error: BaseException | None) -> None:
         self._encoding.close()
@@ -132,19 +135,21 @@ class StreamActor(BaseActor):
 
     def _begin_publish(self, message: BeginPublish) -> None:
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
-        self._joined = message.joined
-        self._next_tick(TICK)
-        self._move(StreamEvent.PUBLISH)
+        self._joined, self._is_idle = message.joined, False
+        self._ticker.next(TICK)
+        self._life.begin(StreamEvent.PUBLISH)
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
-            self._wait(self._settings.sessions.connect_timeout)
+            self._life.wait(self._settings.sessions.connect_timeout)
         if self._ending or not self._broadcast.is_open:
+            self._encoding.forgive()
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
             tell(self._services.database, RecallStream(key=self._key, urn=self.actor_urn))
-        if self._encoding.has_feed or self._kind is SourceKind.INGEST:
-            answer_publish(self._joined)
-        if not self._encoding.has_feed:
+        if not self._encoding.has_feed_of(self._kind):
             self._encoding.open_feed(self._kind)
+            if self._kind is SourceKind.PULL:
+                return  # the publisher waits for SourceJoined
+        answer_publish(self._joined)
 
     def _end_publish(self, message: EndPublish) -> None:
         if message.publish != self._publish:
@@ -161,7 +166,9 @@ class StreamActor(BaseActor):
 
     def _source_detected(self, message: SourceDetected) -> None:
         if self._encoding.source_detected(message):
-            self._move(StreamEvent.SOURCE_DETECTED)
+            self._life.move(StreamEvent.SOURCE_DETECTED)
+            if self._state is StreamState.RECONNECTING:  # the publisher is back: now its first segment is awaited
+                self._life.wait(self._settings.sessions.connect_timeout)
             self._start_encoder()
 
     def _source_closed(self, message: SourceClosed) -> None:
@@ -172,25 +179,26 @@ class StreamActor(BaseActor):
 
     def _source_lost(self, reason: str) -> None:
         """A broadcast waits for its publisher, and asks the RTMP server for it unless it said goodbye."""
-        if self._state not in (StreamState.CONNECTING, StreamState.LIVE):
+        if self._state not in (StreamState.CONNECTING, StreamState.LIVE, StreamState.RECONNECTING):
             return
-        was_live = self._state is StreamState.LIVE
         tell(self.parent, PublisherGone(key=self._key, publish=self._publish))
-        if not was_live:
+        if self._state is StreamState.CONNECTING:
             self._finish(StreamEvent.SOURCE_LOST, reason)
             return
-        self._move(StreamEvent.SOURCE_LOST)
+        was_live = self._state is StreamState.LIVE
+        self._life.move(StreamEvent.SOURCE_LOST)
         window = self._settings.reconnect_window_for(self._key)
-        self._wait(window)
+        self._life.wait_at_most(window)
         logger.info("Waiting %g s for the publisher: %s", window, reason, extra=self._extra)
         if not window:
             self._finish(StreamEvent.WINDOW_PASSED, reason)
-        else:
+        elif was_live:  # else at the next tick: a server that hangs up at once is not asked without a pause
             self._ask_for_publisher()
 
     def _ask_for_publisher(self) -> None:
         """A pulled stream may still be there although its connection ended: the RTMP server knows."""
-        if not self._publisher_left and self._kind is SourceKind.PULL:
+        is_asked = self._publisher_left or self._encoding.has_feed
+        if self._state is StreamState.RECONNECTING and not is_asked and self._kind is SourceKind.PULL:
             self._encoding.open_feed(self._kind)
 
     # ---- the encoder
@@ -214,8 +222,8 @@ class StreamActor(BaseActor):
         self._broadcast.segment_closed(message)
         is_fed = self._encoding.segment_closed(message.run)
         if is_fed and self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
-            self._move(StreamEvent.FIRST_SEGMENT_LISTED)
-            self._deadline = None
+            self._life.move(StreamEvent.FIRST_SEGMENT_LISTED)
+            self._life.wait_no_longer()
             tell(self.parent, PublisherFound(key=self._key, publish=self._publish))
 
     def _run_ended(self, message: FolderScanned) -> None:
@@ -229,23 +237,25 @@ class StreamActor(BaseActor):
 
     def _encoder_failed(self, failure: str) -> None:
         self._broadcast.note_error(failure)
-        self._move(StreamEvent.ENCODER_FAILED)
+        self._life.move(StreamEvent.ENCODER_FAILED)
         if self._encoding.has_failed_too_often:
             self._give_up(failure)
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, event: StreamEvent = StreamEvent.GAVE_UP) -> None:
         logger.error("The stream failed: %s", reason, extra=self._extra)
         self._broadcast.note_error(reason)
-        self._finish(StreamEvent.GAVE_UP, reason)
+        self._finish(event, reason)
 
     # ---- the end
 
     def _finish(self, event: StreamEvent, reason: str) -> None:
         """End the publish; its session, if it became one, as soon as FFmpeg has closed its last segment."""
         self._encoding.close_feed()
-        self._end_reason, self._ending = reason, self._broadcast.is_open
-        self._move(event)
-        self._wait(self._settings.sessions.finish_deadline)
+        self._life.move(event)
+        self._life.wait(self._settings.sessions.finish_deadline)
+        if not self._ending:  # else an older publish's session still waits for its last segment
+            self._end_reason, self._end_failed = reason, self._state is StreamState.FAILED
+            self._ending = self._broadcast.is_open
         tell(self.parent, StreamSettled(key=self._key, publish=self._publish))
         if not self._ending:
             logger.info("Ended without a broadcast: %s", reason, extra=self._extra)
@@ -256,22 +266,21 @@ class StreamActor(BaseActor):
     def _end_session(self) -> None:
         """Close the playlists; the stream has ended when the store has everything."""
         self._ending = False
-        self._broadcast.end(UnixTime(time.time()), self._end_reason, failed=self._state is StreamState.FAILED)
+        self._broadcast.end(UnixTime(time.time()), self._end_reason, failed=self._end_failed)
         logger.info("The broadcast ended: %s", self._end_reason, extra=self._extra)
         self._end_when_drained()
 
     def _end_when_drained(self) -> None:
         if self._ending or self._broadcast.is_open or not self._broadcast.is_drained:
             return
-        if self._state is StreamState.FINISHING:
+        if self._state in (StreamState.FINISHING, StreamState.FAILED) and not self._life.has_ended:
             self._ended()
         if self._stopping:
             tell(self.parent, StreamStopped(key=self._key, pending=0))
 
     def _ended(self) -> None:
-        self._deadline, self._ended_at = None, time.monotonic()
         self._broadcast.stopped(UnixTime(time.time()))
-        self._move(StreamEvent.DRAINED)
+        self._life.end()
 
     # ---- start and stop of the service
 
@@ -282,76 +291,60 @@ class StreamActor(BaseActor):
         if run is not None:
             self._encoding.collect(*run)
         if self._broadcast.is_open:
-            self._state = StreamState.RECONNECTING
-            self._wait(self._settings.reconnect_window_for(self._key))
+            logger.warning("Resuming the broadcast that a crash interrupted", extra=self._extra)
+            self._life.enter(StreamState.RECONNECTING)
+            self._life.wait(self._settings.reconnect_window_for(self._key))
             self._ask_for_publisher()
         else:
-            self._state = StreamState.FINISHING
-            self._wait(self._settings.sessions.finish_deadline)
+            logger.info("Tidying up: %d objects are not in the store", self._broadcast.pending, extra=self._extra)
+            self._life.enter(StreamState.ENDED)
+            self._life.end()
             tell(self.parent, StreamSettled(key=self._key, publish=self._publish))
-        self._broadcast.state_changed(self._state)
-        logger.warning("Recovered after a crash: %s", self._state, extra=self._extra)
-        self._end_when_drained()
 
     def _shut_down(self) -> None:
-        if self._stopping:
-            return
-        self._stopping, self._publisher_left = True, True
-        if self._state.is_active and not self._ending and self._state is not StreamState.FINISHING:
+        self._stopping = self._publisher_left = True
+        if self._state.is_active and self._state is not StreamState.FINISHING:
             self._finish(StreamEvent.UNPUBLISHED_FINAL, "the service stopped")
         self._end_when_drained()
 
-    def _next_tick(self, delay: Seconds) -> None:
-        if self._ticker is not None:
-            self._ticker.cancel()
-        self._ticker = self._services.timers.after(delay, self.me, Tick())
-
-    def _wait(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-
     def _tick(self) -> None:
-        now = time.monotonic()
-        self._next_tick(TICK if self._state.is_active or not self._broadcast.is_tidy else IDLE_TICK)
+        self._ticker.next(TICK if self._state.is_active or not self._broadcast.is_tidy else IDLE_TICK)
         self._broadcast.tick(UnixTime(time.time()))
-        if (stall := self._encoding.check(now)) is not None:
+        if (stall := self._encoding.check(time.monotonic())) is not None:
             self._broadcast.note_error(stall)
             self._source_lost(stall)
-        if self._deadline is not None and now >= self._deadline:
-            self._deadline = None
+        if self._life.is_overdue():
             self._overdue()
+        self._ask_for_publisher()
         self._start_encoder()
         self._end_when_drained()
-        if not self._state.is_active and now - self._ended_at > SHOWN_AFTER_END and self._broadcast.is_tidy:
-            tell(self.parent, StreamIdle(key=self._key, publish=self._publish))
+        self._is_idle = self._life.may_be_forgotten and self._broadcast.is_tidy
 
     def _overdue(self) -> None:
         seconds = self._settings.sessions.connect_timeout
         match self._state:
             case StreamState.CONNECTING:
-                why = self._encoding.feed_error
-                reason = f"nothing playable came within {seconds:g} s of the publish" + (f": {why}" if why else "")
-                self._broadcast.note_error(reason)
-                self._finish(StreamEvent.NO_MEDIA, reason)
+                why = f": {self._encoding.feed_error}" if self._encoding.feed_error else ""
+                reason = f"nothing playable came within {seconds:g} s of the publish{why}"
+                self._give_up(reason, StreamEvent.NO_MEDIA)
             case StreamState.RECONNECTING:
                 self._finish(StreamEvent.WINDOW_PASSED, "the publisher did not come back")
             case StreamState.FINISHING:
                 self._broadcast.note_error(f"{self._broadcast.pending} objects still wait for the object store")
                 self._ended()
 
-    def _move(self, event: StreamEvent) -> None:
-        state = next_state(self._state, event)
-        if state is None or state is self._state:
-            return
-        logger.info("%s -> %s (%s)", self._state, state, event, extra=self._extra)
-        self._state = state
-        self._broadcast.state_changed(state)
-
     def _child_failed(self, message: ChildFailed) -> None:
         """Replace a dead child; too many deaths are this actor's own failure."""
         logger.error("%s died and is replaced: %s", message.name, message.error, extra=self._extra)
+        if self._deaths.add(time.monotonic()) > MAX_RESTARTS:
+            raise RuntimeError(f"{message.name} died again and again: {message.error}")
         self._encoding.child_failed(message.urn)
         self._broadcast.child_failed(message.urn)
 
-    def _publish_snapshot(self) -> None:
+    def _show(self) -> None:
+        """Publish a snapshot, but never one after StreamIdle: nobody would remove it again."""
+        if self._is_idle:
+            tell(self.parent, StreamIdle(key=self._key, publish=self._publish))
+            return
         encoding = self._encoding
         self._services.board.publish(self._broadcast.snapshot(encoding.source, encoding.progress, encoding.restarts))

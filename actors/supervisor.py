@@ -11,11 +11,13 @@ Its death ends the service: nobody else can accept a publish.
 import logging
 import random
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.base import BaseActor, Ref, answer_publish, tell
+from actors.deaths import MAX_RESTARTS, RESTART_WINDOW, Deaths
 from actors.services import Services
 from actors.stream import StreamActor
 from streamkit.backoff import Backoff
@@ -46,8 +48,6 @@ from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTim
 
 logger = logging.getLogger(__name__)
 
-MAX_RESTARTS = 5
-RESTART_WINDOW = Seconds(60.0)
 JOIN_TIMEOUT = Seconds(0.5)  # a publisher's first key frame is worth that much of its patience; it has about 10 s
 
 
@@ -60,17 +60,18 @@ class _Entry:
     publish: int = 0
     publisher: str | None = None
     published_at: UnixTime | None = None
+    accepted_at: UnixTime = UnixTime(0.0)
     has_publisher: bool = False
     settled: bool = False
-    deaths: list[float] = field(default_factory=list)
+    deaths: Deaths = field(default_factory=Deaths)
 
 
 class Supervisor(BaseActor):
     """One per service."""
 
-    def __init__(self, *, services: Services) -> None:
+    def __init__(self, *, services: Services, on_death: Callable[[], None]) -> None:
         super().__init__(name="supervisor")
-        self._services = services
+        self._services, self._on_death = services, on_death
         self._entries: dict[StreamKey, _Entry] = {}
         self._backoff = Backoff(first=Seconds(0.1), limit=Seconds(5.0), random=random.random)
         self._stop_answer: Future[StopReport] | None = None
@@ -117,6 +118,8 @@ class Supervisor(BaseActor):
         for entry in self._entries.values():
             entry.ref.stop(block=False)
         self._answer_stop()
+        if error is not None:
+            self._on_death()
 
     # ---- publish and unpublish
 
@@ -136,7 +139,9 @@ class Supervisor(BaseActor):
         entry.publish += 1
         entry.publisher, entry.published_at, entry.source = message.publisher, message.at, message.source
         entry.has_publisher, entry.settled = True, False
-        tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source, joined=answer))
+        entry.accepted_at = UnixTime(time.time())
+        if not tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source, joined=answer)):
+            self._restart(key)  # it died; who publishes need not wait until it would have been tried again
         self._services.timers.after(JOIN_TIMEOUT, self.me, JoinOverdue(joined=answer))
         logger.info("Accepted a publish by %s", message.publisher or "an unnamed publisher", extra={"key": key})
         return answer
@@ -145,8 +150,8 @@ class Supervisor(BaseActor):
         if self._stop_answer is not None:
             return PublishAnswer(code="stopping", refused="the service is stopping")
         if entry is not None and entry.has_publisher:
-            strangers = message.publisher and entry.publisher and message.publisher != entry.publisher
-            if strangers:
+            differ = message.publisher and entry.publisher and message.publisher != entry.publisher
+            if differ or message.source is not entry.source:
                 return PublishAnswer(code="busy", refused=f"stream {message.key} has a publisher already")
             return None
         running = sum(not other.settled for key, other in self._entries.items() if key != message.key)
@@ -169,11 +174,12 @@ class Supervisor(BaseActor):
 
     @staticmethod
     def _is_stale(message: UnpublishStream, entry: _Entry) -> bool:
+        if entry.source is SourceKind.INGEST:  # its connection is here: nobody else knows better
+            return message.publisher != entry.publisher
         if message.publisher and entry.publisher:
             return message.publisher != entry.publisher
-        if message.at is not None and entry.published_at is not None:
-            return message.at < entry.published_at
-        return False
+        # The same sender's clock where there is one; else ours, against which a sender's is only nearly right.
+        return message.at is not None and message.at < (entry.published_at or entry.accepted_at)
 
     # ---- what the StreamActors tell
 
@@ -213,14 +219,13 @@ class Supervisor(BaseActor):
         if found is None:
             return
         key, entry = found
-        now = time.monotonic()
-        entry.deaths = [at for at in entry.deaths if now - at < RESTART_WINDOW] + [now]
+        deaths = entry.deaths.add(time.monotonic())
         if self._stop_answer is not None:
-            self._stream_stopped(key, 0)
-        elif len(entry.deaths) > MAX_RESTARTS:
-            self._give_up(key, message.error)
+            self._stream_stopped(key, 1)
+        elif deaths > MAX_RESTARTS:
+            self._give_up(key, entry, message.error)
         else:
-            delay = self._backoff.delay(len(entry.deaths))
+            delay = self._backoff.delay(deaths)
             logger.error("The stream's actor died and restarts: %s", message.error, extra={"key": key})
             self._services.timers.after(delay, self.me, RestartStream(key=key))
 
@@ -228,15 +233,19 @@ class Supervisor(BaseActor):
         entry = self._entries.get(key)
         if entry is None or entry.ref.is_alive() or self._stop_answer is not None:
             return
-        entry.ref = StreamActor.start(parent=self.me, key=key, services=self._services)
-        tell(entry.ref, RecoverStream(publish=entry.publish, source=entry.source))
+        entry.ref, entry.settled = StreamActor.start(parent=self.me, key=key, services=self._services), False
+        # What it says of the past must not be taken for the publish that goes on.
+        publish = 0 if entry.has_publisher else entry.publish
+        tell(entry.ref, RecoverStream(publish=publish, source=entry.source))
         if entry.has_publisher:
             tell(entry.ref, BeginPublish(publish=entry.publish, source=entry.source))
 
-    def _give_up(self, key: StreamKey, error: str) -> None:
+    def _give_up(self, key: StreamKey, entry: _Entry, error: str) -> None:
+        """Free its place, and try again slowly: what it closed must still reach the store, and its rows the truth."""
         sentence = f"gave up after {MAX_RESTARTS} restarts in {RESTART_WINDOW:g} s: {error}"
         logger.error("The stream failed: %s", sentence, extra={"key": key})
-        del self._entries[key]
+        entry.has_publisher, entry.settled = False, True
+        self._services.timers.after(RESTART_WINDOW, self.me, RestartStream(key=key))
         self._services.board.publish(StreamSnapshot(key=key, state=StreamState.FAILED, last_error=sentence))
 
     # ---- stop
@@ -249,7 +258,7 @@ class Supervisor(BaseActor):
                     entry.ref.stop(block=False)
             self._services.timers.after(message.deadline, self.me, StopOverdue())
             for key in [key for key, entry in self._entries.items() if not entry.ref.is_alive()]:
-                self._stopped[key] = 0
+                self._stopped[key] = 1  # what it left is found at the next start
             self._answer_stop_when_complete()
         return self._stop_answer
 

@@ -71,3 +71,17 @@ class Timers:
                     return heapq.heappop(self._heap)[2]
                 self._changed.wait(wait)
             return None
+
+
+class Ticker:
+    """Tells one actor the same message again; of all that were planned only the newest counts."""
+
+    def __init__(self, timers: Timers, ref: pykka.ActorRef[Any], message: Message) -> None:
+        self._timers, self._ref, self._message = timers, ref, message
+        self._timer: Timer | None = None
+
+    def next(self, delay: Seconds) -> None:
+        """Tell it in `delay` seconds, and not when it was planned before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._timers.after(delay, self._ref, self._message)

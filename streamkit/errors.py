@@ -32,7 +32,7 @@ class InvalidStreamKeyError(StreamKitError):
     """A stream key breaks the rule."""
 
     def __init__(self, found: object, rule: str) -> None:
-        shown = ascii(found if isinstance(found, str) else type(found).__name__)
+        shown = ascii(found) if isinstance(found, str) else "that is no text"
         shown = shown if len(shown) <= 64 else shown[:61] + "..."
         super().__init__(f"stream_key {shown} is not valid: it must be {rule}")
 

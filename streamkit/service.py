@@ -4,14 +4,17 @@ With `__main__` the only module of `streamkit/` that imports `actors/`.
 """
 
 import concurrent.futures
+import errno
 import logging
-import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from tempfile import TemporaryFile
 from typing import Any
 
 import pykka
@@ -25,13 +28,14 @@ from actors.supervisor import Supervisor
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
 from streamkit.database.connection import database_url
-from streamkit.errors import ActorUnavailableError, ServiceError
+from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, ServiceError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.leftovers import reap_leftovers
 from streamkit.logs import configure_logging
 from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
 from streamkit.rtmp.loop import RtmpLoop
+from streamkit.rtmp.tcp import reason
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage import open_store
@@ -75,7 +79,7 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
             access_log=False,
             motd=False,
         )
-    return 0
+    return service.exit_code
 
 
 class Service:
@@ -86,6 +90,7 @@ class Service:
         self._ffmpeg = ffmpeg
         self._embedded = embedded
         self._stack = stack
+        self.exit_code = 0
         self.board = SnapshotBoard()
         timers = Timers()
         stack.callback(timers.stop)
@@ -113,7 +118,7 @@ class Service:
             database=self.database,
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
         )
-        self.supervisor: Ref = Supervisor.start(services=self.services)
+        self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)
         stack.callback(self._stop_actors)
 
     def create_app(self) -> Sanic[Any, Any]:
@@ -124,7 +129,7 @@ class Service:
             supervisor=self.supervisor,
             database=self.database,
             store=self.services.store,
-            encoder_check=lambda: f"{self._ffmpeg.path} {self._ffmpeg.version_text}",
+            encoder_check=partial(check_encoder, self._ffmpeg),
         )
         return create_app(deps)
 
@@ -159,7 +164,7 @@ class Service:
 
     def _banner(self, *, demo: bool) -> str:
         server, rtmp = self._settings.server, self._settings.rtmp
-        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
+        host = _host_in_urls(server.host)
         site = f"http://{host}:{server.port}"
         key = DEMO_KEY if demo else "mystream"
         lines = [f"StreamKit is running.  Page: {site}/   API: {site}/docs"]
@@ -179,8 +184,8 @@ class Service:
         return "\n".join(lines)
 
     def _start_demo(self) -> None:
-        rtmp = self._settings.rtmp
-        argv = build_demo_argv(self._ffmpeg.path, f"rtmp://127.0.0.1:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
+        rtmp, host = self._settings.rtmp, _host_in_urls(self._settings.server.host)
+        argv = build_demo_argv(self._ffmpeg.path, f"rtmp://{host}:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -200,11 +205,17 @@ class Service:
             logger.warning("Uploads are left for the next start: %s", keys)
         logger.info("Stopped; broadcasts finished: %d", report.finished)
 
+    def _end(self) -> None:
+        """Nobody accepts a publish any more: let whoever keeps services running start another."""
+        logger.critical("The supervisor died; the service ends")
+        self.exit_code = 1
+        signal.raise_signal(signal.SIGTERM)
+
     def _stop_actors(self) -> None:
-        self.supervisor.stop(timeout=ACTOR_STOP_TIMEOUT)
+        _stop_actor(self.supervisor)
         for ref in pykka.ActorRegistry.get_all():
             if ref.actor_urn != self.database.actor_urn:
-                ref.stop(timeout=ACTOR_STOP_TIMEOUT)
+                _stop_actor(ref)
 
     def _stop_database(self) -> None:
         try:
@@ -217,23 +228,55 @@ class Service:
         else:
             if unwritten:
                 logger.warning("%d rows were not written to the database", unwritten)
-        self.database.stop(timeout=ACTOR_STOP_TIMEOUT)
+        _stop_actor(self.database)
+
+
+def _stop_actor(ref: Ref) -> None:
+    """Stop an actor; one that is stuck is left to the end of the process, and keeps nobody else from stopping."""
+    try:
+        ref.stop(timeout=ACTOR_STOP_TIMEOUT)
+    except pykka.Timeout:
+        logger.warning("%s did not stop within %g s", ref.actor_class.__name__, ACTOR_STOP_TIMEOUT)
+
+
+def check_encoder(ffmpeg: FfmpegInfo) -> str:
+    """Return which FFmpeg is used; raises EncoderNotFoundError when it is gone. It is not run: this is asked often."""
+    if shutil.which(ffmpeg.path) is None:
+        raise EncoderNotFoundError(f"{ffmpeg.path} is not an executable file any more")
+    return f"{ffmpeg.path} {ffmpeg.version_text}"
 
 
 def _check_port(host: str, port: int, variable: str) -> None:
     """Raise ServiceError when a port cannot be had: before anything else is touched, and without a traceback."""
+    place = f"{_bracketed(host)}:{port}"
     try:
-        with socket.create_server((host, port)):
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((host, port), family=family):
             return
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ServiceError(f"cannot listen on {host}:{port} ({reason}); set {variable} to a free port") from error
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            advice = f"set {variable} to a free port"
+        else:
+            advice = "server.host must be an address of this machine"
+        raise ServiceError(f"cannot listen on {place} ({reason(error)}); {advice}") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _host_in_urls(host: str) -> str:
+    """Return how this machine reaches a server that listens on `host`, as URLs write it."""
+    return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104
 
 
 def _prepare_folders(settings: Settings) -> None:
     folder = settings.hls.output_dir / STATE_FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder.parent, folder):  # both may be there and belong to somebody else
+            with TemporaryFile(dir=place):
+                pass
         for pid in reap_leftovers(folder):
             logger.warning("Killed FFmpeg %d, which an earlier run left behind", pid)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Where the database is, and what its errors mean to a person and to a retry."""
 
+import os
 import re
 import socket
 import sqlite3
@@ -31,7 +32,7 @@ ERRORS: Final = (
 def database_url(settings: Settings, *, embedded: bool) -> str:
     """Return the URL of PostgreSQL, or with `embedded` of `streamkit.db` in `data_dir`, which is created.
 
-    Every part is percent-encoded. Raises ServiceError when the folder cannot be made.
+    Every part is percent-encoded. Raises ServiceError when the folder cannot be made or written to.
     """
     if embedded:
         folder = settings.embedded.data_dir
@@ -39,6 +40,8 @@ def database_url(settings: Settings, *, embedded: bool) -> str:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServiceError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ServiceError(f"the folder {folder} is not writable for this user; embedded.data_dir names another")
         return f"sqlite+aiosqlite:///{quote(str(folder.absolute() / 'streamkit.db'))}"
     database = settings.database
     user, password, name = (

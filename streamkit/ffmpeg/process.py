@@ -119,7 +119,12 @@ class EncoderProcess:
 
     def _read_to_the_end(self) -> None:
         ring = LogRing()
-        self._read_pipes(ring)
+        try:
+            self._read_pipes(ring)
+        except Exception as error:  # an encoder that nobody reads must not live on, and its owner must hear of its end
+            logger.exception("cannot read what FFmpeg %d writes", self.pid)
+            ring.add(f"StreamKit cannot read what FFmpeg writes: {error}")
+            self.kill()
         # Wait without reaping, then reap under the lock that _signal holds.
         with contextlib.suppress(ChildProcessError):  # reaped by the kernel: SIGCHLD is ignored here
             os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)

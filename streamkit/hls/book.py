@@ -12,7 +12,7 @@ from streamkit.hls.segments import MICRO, Segment, SegmentState
 from streamkit.types import Epoch, MediaSequence, Rendition, RenditionName, Seconds, SessionId, UnixTime
 
 _FARTHEST_SKIP = 1000  # numbers; a file named beyond that is not the encoder's next segment
-_HEALTHY_LAG = 3  # numbers that a rendition may be behind and still be waited for
+HEALTHY_LAG = 3  # numbers that a rendition may be behind and still be waited for
 
 
 class Mark(IntEnum):
@@ -68,7 +68,7 @@ class Run:
     def waits_for(self, name: RenditionName, sequence: int) -> bool:
         """Return whether the rendition may still close this number: it closes in order, and is not far behind."""
         following = self.progress[name].next
-        return not self.ended and following <= sequence < following + _HEALTHY_LAG
+        return not self.ended and following <= sequence < following + HEALTHY_LAG
 
 
 @dataclass(slots=True)
@@ -88,11 +88,12 @@ class _Track:
 class Book:
     """The numbers [first, end) of one session, the same for every rendition: who lacks one has a gap there."""
 
-    def __init__(self, session: SessionId, epoch: Epoch, *, nominal_us: int) -> None:
+    def __init__(self, session: SessionId, epoch: Epoch, *, opened_at: UnixTime, nominal_us: int) -> None:
         self.session = session
         self.epoch = epoch
         self.first = 0
         self.runs: list[Run] = []
+        self.opened_at = opened_at
         self.ended_at: UnixTime | None = None
         self.archived = False
         self.closed = self.uploaded = self.listed = self.lost = self.bytes = 0

@@ -78,7 +78,7 @@ class History:
         if (before := self._open_book()) is not None:
             self._end(SessionEnded(session=before.session, at=event.at))
         self.epoch = event.epoch
-        self._books.append(Book(event.session, event.epoch, nominal_us=self._nominal_us))
+        self._books.append(Book(event.session, event.epoch, opened_at=event.at, nominal_us=self._nominal_us))
 
     def _begin(self, event: RunBegun) -> None:
         self._raise_numbers(event.first, event.discontinuity + 1)

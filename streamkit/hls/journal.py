@@ -119,14 +119,11 @@ def keys_to_recover(folder: Path) -> tuple[StreamKey, ...]:
 
 
 def _is_unfinished(path: Path) -> bool:
-    with path.open("rb") as lines:
-        for line in lines:
-            try:
-                if not isinstance(_parse(line), CountersRestored):
-                    return True
-            except ValueError:
-                return True
-    return False
+    try:
+        with path.open("rb") as lines:
+            return any(not isinstance(_parse(line), CountersRestored) for line in lines)
+    except (ValueError, OSError):  # whoever recovers it says what is wrong with it
+        return True
 
 
 def _parse(line: bytes) -> Event:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from streamkit.hls.book import Book, Mark, Run, merge_renditions
+from streamkit.hls.book import HEALTHY_LAG, Book, Mark, Run, merge_renditions
 from streamkit.hls.segments import MICRO, Segment, View
 from streamkit.types import BitsPerSecond, Rendition, RenditionName, Seconds, UnixTime
 
@@ -101,6 +101,23 @@ class LiveWindow:
         """Yield what the rendition's live playlist lists, oldest first."""
         for entry in self._entries:
             yield self._book.segment(name, entry.sequence, gap=name not in entry.listed)
+
+    def ahead(self, name: RenditionName) -> list[Segment]:
+        """Return what the store has of this rendition beyond the released numbers; the bucket may list it already.
+
+        Players need not wait there for the slowest upload of a number, and it will be released as it is listed now.
+        Only a few numbers of the present run, and none that is longer than the target duration says.
+        """
+        if self.view is not View.BUCKET or not self._entries:
+            return []
+        book, found = self._book, list[Segment]()
+        for sequence in range(self.cursor, min(book.end, self.cursor + HEALTHY_LAG)):
+            duration = book.duration_us(name, sequence, gap=False)
+            fits = (duration + MICRO // 2) // MICRO <= self.target_duration
+            if not (fits and book.mark(name, sequence).is_stored and book.run_at(sequence) is self._run):
+                break
+            found.append(book.segment(name, sequence, gap=False))
+        return found
 
     def present(self) -> tuple[Rendition, ...]:
         """Return the renditions that players should choose from, best first; never none.

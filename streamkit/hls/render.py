@@ -36,15 +36,18 @@ class Variant:
 def render_view(ledger: Ledger, view: View) -> dict[str, bytes]:
     """Return every live playlist file of the view by name; none while nothing is released.
 
-    All media playlists list the same numbers: a rendition that lacks one has a gap there. With one rendition the
-    entry point is that rendition's media playlist.
+    All media playlists list the same released numbers: a rendition that lacks one has a gap there. In the bucket, one
+    whose next segments are stored already lists them ahead of the others. With one rendition the entry point is that
+    rendition's media playlist.
     """
     window = ledger.window(view)
     if not window.is_released:
         return {}
     files = {
         media_playlist_name(rendition.name): render_media(
-            window.segments(rendition.name), target_duration=window.target_duration, ended=window.is_ended
+            [*window.segments(rendition.name), *window.ahead(rendition.name)],
+            target_duration=window.target_duration,
+            ended=window.is_ended,
         ).encode()
         for rendition in window.renditions
     }

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from sanic import Sanic
+from sanic import Request, Sanic
 
 from streamkit.web.api import Api
 from streamkit.web.api_table import api_endpoints
@@ -28,9 +28,18 @@ CONFIG: dict[str, Any] = {
 }
 
 
+class ParsedRequest(Request):
+    """Sanic answers a URL that it cannot parse with a request of method NONE and the same URL, which fails again."""
+
+    def __init__(self, url_bytes: bytes, headers: Any, version: str, method: str, *args: Any, **others: Any) -> None:
+        super().__init__(b"*" if method == "NONE" else url_bytes, headers, version, method, *args, **others)
+
+
 def create_app(deps: WebDeps) -> Sanic[Any, Any]:
     """Return the application. It creates no actor, store or connection; its threads end with the server."""
-    app: Sanic[Any, Any] = Sanic("streamkit", configure_logging=False, error_handler=JsonErrorHandler())
+    app: Sanic[Any, Any] = Sanic(
+        "streamkit", configure_logging=False, error_handler=JsonErrorHandler(), request_class=ParsedRequest
+    )
     app.config.update(CONFIG)
     media = Media(deps.settings, deps.board, deps.store)
     pages = Pages(deps)

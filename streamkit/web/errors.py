@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from contextlib import suppress
 from http import HTTPStatus
 
 from sanic import HTTPResponse, Request
@@ -34,6 +35,8 @@ class JsonErrorHandler(ErrorHandler):
         except Exception:
             logger.exception("An error could not be described")
             problem = ApiError(500, "internal_error", "Something went wrong.")
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers.setdefault("Allow", ", ".join(_allowed_methods(request)))
         if problem.status >= 500:
             logger.info("Answered %d to %s: %s", problem.status, ascii(request.path), problem)
         return problem_response(problem)
@@ -91,6 +94,16 @@ def _from_sanic(error: SanicException) -> ApiError:
     return ApiError(
         status, status.name.lower(), f"{status.phrase}: {status.description or 'refused'}.", headers=headers
     )
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return what the path may be asked with: RFC 9110 15.5.6 wants it said, and Sanic knows it of some routes only."""
+    allowed = []
+    for method in ("GET", "HEAD", "POST", "OPTIONS"):
+        with suppress(SanicException):
+            request.app.router.get(request.path, method, None)
+            allowed.append(method)
+    return allowed
 
 
 def _unexpected(error: BaseException) -> ApiError:

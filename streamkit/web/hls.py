@@ -91,7 +91,7 @@ class HlsApi:
         return _content(request, body, tag, content_type(playlist.name), headers)
 
     async def _segment(self, request: Request, key: StreamKey, name: str) -> HTTPResponse:
-        found = await self._media.segment(key, name)
+        found = await self._media.segment(key, name, method=request.method)
         if isinstance(found, str):
             seconds = REDIRECT_MAX_AGE if self._media.cdn else int(PRESIGNED_FOR / 2)
             kept = f"{'public' if self._media.cdn else 'private'}, max-age={seconds}"

@@ -97,7 +97,7 @@ class Media:
             body = at_cdn(body, f"{self._cdn}/{object_name(key, '')}")
         return Playlist(name=name, body=body)
 
-    async def segment(self, key: StreamKey, name: str) -> bytes | str:
+    async def segment(self, key: StreamKey, name: str, *, method: str = "GET") -> bytes | str:
         """Return a whole segment's bytes, or the URL where the player gets it. Raises StoreError."""
         where = object_name(key, name)
         data = self._cache.peek(where)
@@ -105,7 +105,7 @@ class Media:
             data = await self._local(key, name, where)
         if data is not None:
             return data
-        if (url := await self._elsewhere(where)) is not None:
+        if (url := await self._elsewhere(where, method)) is not None:
             return url
         return await self._cache.get(where, partial(self._store_pool.run, partial(self._store.get, where)))
 
@@ -130,9 +130,10 @@ class Media:
             logger.warning("A local segment cannot be read (%s); asking the store", error, extra={"key": key})
             return None
 
-    async def _elsewhere(self, where: str) -> str | None:
+    async def _elsewhere(self, where: str, method: str) -> str | None:
         """Return the CDN's or a presigned URL, when one is configured and the object exists."""
-        if not self._cdn and not self._presigns:
+        presigns = self._presigns and method == "GET"  # the store signs one method, and refuses others with 403
+        if not self._cdn and not presigns:
             return None
         try:
             await self._ensure_stored(where)

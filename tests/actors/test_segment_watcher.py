@@ -31,7 +31,10 @@ class NoWatch:
     def watch(self, *_arguments: Any, **_options: Any) -> bool:
         return True
 
-    def unwatch(self, _folder: Path) -> None:
+    def is_watching(self, _folder: Path) -> bool:
+        return True
+
+    def unwatch(self, _folder: Path, _ref: object) -> None:
         """Nothing to forget."""
 
 

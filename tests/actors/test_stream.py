@@ -11,6 +11,7 @@ from streamkit.messages import (
     ChildFailed,
     EndPublish,
     FolderScanned,
+    ObjectStored,
     PublishAnswer,
     PublisherFound,
     PublisherGone,
@@ -32,7 +33,7 @@ from streamkit.messages import (
     WatchRun,
 )
 from streamkit.settings import EncoderSettings, SessionSettings
-from streamkit.types import SourceInfo, SourceKind, StreamState, VideoSource
+from streamkit.types import SourceInfo, SourceKind, StreamState, UnixTime, VideoSource
 
 
 @pytest.fixture
@@ -374,3 +375,45 @@ def test_a_failed_upload_is_shown_until_the_store_takes_something(world: StreamW
     assert "HTTP 500" in (world.snapshot.last_error or "")
     world.store_everything()
     assert world.snapshot.last_error is None
+
+
+def test_a_rendition_that_the_store_has_is_listed_in_the_bucket_before_the_others(world: StreamWorld) -> None:
+    world.go_live(segments=2)
+    world.store_everything()
+    world.segment(2)
+    name = f"segment_{world.snapshot.session}_480p_2.ts"
+    world.tell(ObjectStored(name=name, version=0, stored_at=UnixTime(world.clock.time())))
+    assert name in world.bucket("480p.m3u8")
+    assert "_720p_2.ts" not in world.bucket("720p.m3u8")
+    puts = len(world.uploaders[0].of(UploadPlaylist))
+    world.store_everything()
+    assert "_720p_2.ts" in world.bucket("720p.m3u8")
+    assert len(world.uploaders[0].of(UploadPlaylist)) == puts + 1  # the 480p playlist has nothing new to say
+
+
+def test_a_start_after_an_orderly_stop_changes_nothing_about_the_past(world: StreamWorld) -> None:
+    world.go_live(segments=1)
+    world.tell(ShutDown())
+    world.encoder_exits()
+    world.store_everything()
+    before = world.database.of(SaveStream)[-1]
+    world.clock.now += 100
+    world.actor = world.new_actor()
+    world.tell(RecoverStream(publish=0, source=SourceKind.PULL))
+    world.pass_time(1)
+    assert world.snapshot.state is StreamState.ENDED
+    after = world.database.of(SaveStream)[-1]
+    assert (after.state, after.started_at, after.stopped_at) == (before.state, before.started_at, before.stopped_at)
+
+
+def test_uploads_that_a_stop_left_go_on_without_the_stream_counting_as_active(world: StreamWorld) -> None:
+    world.go_live(segments=2)
+    world.tell(ShutDown())
+    world.encoder_exits()
+    world.actor = world.new_actor()
+    world.tell(RecoverStream(publish=0, source=SourceKind.PULL))
+    assert world.snapshot.state is StreamState.ENDED
+    assert len(world.uploaders[-1].of(UploadSegment)) == 4
+    world.store_everything()
+    assert "#EXT-X-ENDLIST" in world.bucket("720p.m3u8")
+    assert "#EXT-X-PLAYLIST-TYPE:VOD" in world.bucket(f"{world.snapshot.session}_720p.m3u8")

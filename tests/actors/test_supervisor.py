@@ -9,7 +9,8 @@ import pykka
 import pytest
 
 from actors import supervisor as module
-from actors.supervisor import MAX_RESTARTS, Supervisor
+from actors.deaths import MAX_RESTARTS, RESTART_WINDOW
+from actors.supervisor import Supervisor
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
@@ -85,7 +86,8 @@ class World:
             state_folder=folder,
             default_source=SourceKind.PULL,
         )
-        self.actor = Supervisor(services=services)  # type: ignore[arg-type]
+        self.deaths: list[str] = []
+        self.actor = Supervisor(services=services, on_death=lambda: self.deaths.append("x"))  # type: ignore[arg-type]
 
     def start_stream(self, **_kwargs: Any) -> RecordingRef:
         ref = RecordingRef(f"urn:{len(self.streams)}")
@@ -223,7 +225,7 @@ def test_a_dead_stream_restarts_after_a_backoff_and_goes_on_with_its_publisher(w
     assert RestartStream(key=KEY) in [message for _, message in world.timers.messages]
     world.tell(RestartStream(key=KEY))
     assert world.streams[1].told == [
-        RecoverStream(publish=1, source=SourceKind.PULL),
+        RecoverStream(publish=0, source=SourceKind.PULL),
         BeginPublish(publish=1, source=SourceKind.PULL),
     ]
 
@@ -281,3 +283,81 @@ def test_after_a_crash_of_an_embedded_service_its_streams_wait_for_their_publish
     (tmp_path / "alice.journal").write_text('{"event":"session_opened"}\n')
     world.actor.on_start()
     assert world.streams[0].told == [RecoverStream(publish=0, source=SourceKind.INGEST)]
+
+
+def give_up(world: World) -> None:
+    for _ in range(MAX_RESTARTS + 1):
+        dead = world.streams[-1]
+        dead.alive = False
+        world.tell(ChildFailed(urn=dead.actor_urn, name="stream alice", error="OSError: disk full"))
+        if len(world.streams) <= MAX_RESTARTS:
+            world.tell(RestartStream(key=KEY))
+
+
+def test_a_stream_that_was_given_up_frees_its_place_and_is_tried_again_slowly(tmp_path: Path, world: World) -> None:
+    world.publish()
+    give_up(world)
+    assert world.timers.messages[-1] == (RESTART_WINDOW, RestartStream(key=KEY))
+    for name in ("a", "b", "c"):
+        assert world.publish(key=StreamKey(name)).refused is None
+    world.tell(RestartStream(key=KEY))
+    assert world.streams[-1].told == [RecoverStream(publish=1, source=SourceKind.PULL)]
+
+
+def test_a_publish_of_a_stream_that_was_given_up_recovers_it_at_once(world: World) -> None:
+    world.publish()
+    give_up(world)
+    assert world.publish(publisher="p2").refused is None
+    assert world.streams[-1].told == [
+        RecoverStream(publish=0, source=SourceKind.PULL),
+        BeginPublish(publish=2, source=SourceKind.PULL),
+    ]
+
+
+def test_what_a_restarted_stream_says_of_its_past_does_not_settle_the_publish_that_goes_on(world: World) -> None:
+    world.publish()
+    world.streams[0].alive = False
+    world.tell(ChildFailed(urn=world.streams[0].actor_urn, name="stream alice", error="ValueError: x"))
+    world.tell(RestartStream(key=KEY))
+    recover = world.streams[1].told[0]
+    assert isinstance(recover, RecoverStream)
+    world.tell(StreamSettled(key=KEY, publish=recover.publish))
+    assert world.unpublish() is True
+
+
+def test_a_stream_that_is_dead_at_the_stop_is_named_as_unfinished(world: World) -> None:
+    world.publish()
+    world.streams[0].alive = False
+    assert world.tell(StopService(deadline=Seconds(5.0))).result(0).pending == (KEY,)
+
+
+def test_the_death_of_the_supervisor_is_told_and_its_stop_is_not(world: World) -> None:
+    world.actor.on_exit(None)
+    assert not world.deaths
+    world.actor.on_exit(RuntimeError("can't start new thread"))
+    assert world.deaths
+
+
+def test_a_journal_that_cannot_be_read_is_its_own_streams_trouble(world: World, tmp_path: Path) -> None:
+    (tmp_path / "bob.journal").mkdir()
+    world.actor.on_start()
+    assert len(world.streams) == 1
+
+
+def test_a_publisher_of_the_embedded_server_is_no_repeat_of_an_unnamed_webhook(world: World) -> None:
+    world.publish(publisher=None)
+    answer = world.tell(PublishStream(key=KEY, publisher="ingest-1", source=SourceKind.INGEST)).result(0)
+    assert answer.code == "busy"
+
+
+def test_an_unnamed_unpublish_from_before_the_publish_was_accepted_stops_nothing(world: World) -> None:
+    world.publish(publisher="nginx:1")
+    assert world.unpublish(publisher=None, at=1.0) is False
+    assert world.unpublish(publisher=None, at=None) is True
+
+
+def test_a_webhook_never_ends_a_publisher_that_is_connected_to_streamkit_itself(world: World) -> None:
+    world.tell(PublishStream(key=KEY, publisher="ingest-1", source=SourceKind.INGEST))
+    assert world.unpublish(publisher=None) is False
+    assert world.unpublish(publisher="nginx:1") is False
+    assert world.unpublish(publisher="ingest-1") is True

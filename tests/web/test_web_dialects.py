@@ -193,3 +193,9 @@ def test_any_other_timestamp_is_422(given: Any) -> None:
     with pytest.raises(ApiError) as caught:
         parse_timestamp(given)
     assert caught.value.status == 422
+
+
+def test_a_key_that_is_no_text_is_not_called_by_the_name_of_its_type() -> None:
+    with pytest.raises(InvalidStreamKeyError, match="stream_key that is no text is not valid") as refused:
+        parse_event("application/json", b'{"stream_key":1,"action":"publish"}', "", "POST")
+    assert "int" not in str(refused.value).partition(":")[0]

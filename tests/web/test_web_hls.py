@@ -286,6 +286,15 @@ def test_with_presigning_a_stored_segment_is_redirected_to_a_presigned_url(elsew
     assert elsewhere.get(url(segment(1))).content == b"stored"
 
 
+@PRESIGN
+def test_head_is_answered_here_because_a_presigned_url_is_for_get_alone(elsewhere: FrontEnd) -> None:
+    elsewhere.store.objects[f"hls/{KEY}/{segment(1)}"] = b"stored"
+    answer = elsewhere.request("HEAD", url(segment(1)))
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "6", b"")
+    assert answer.headers["content-type"] == "video/mp2t"
+    assert elsewhere.request("HEAD", url(segment(9))).status_code == 404
+
+
 # ---- players on other origins
 
 

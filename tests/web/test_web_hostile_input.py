@@ -240,6 +240,31 @@ def test_other_methods_are_refused(guarded: FrontEnd) -> None:
             check(status, text, refused=method != "get")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/hls/demo/playlist.m3u8", {"GET", "HEAD", "OPTIONS"}),
+        ("/streams/demo", {"GET", "HEAD", "OPTIONS"}),
+        ("/stats", {"GET", "HEAD", "OPTIONS"}),
+        ("/events/published", {"GET", "POST", "OPTIONS"}),
+    ],
+)
+def test_405_says_what_is_allowed(front: FrontEnd, path: str, allowed: set[str]) -> None:
+    answer = front.request("DELETE", path)
+    assert answer.status_code == 405  # RFC 9110 15.5.6
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\x01", b"\t", b"\x7f", b"\xff"])
+def test_a_url_that_cannot_be_parsed_is_answered_and_no_error_of_ours(
+    guarded: FrontEnd, byte: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, text = send(guarded, b"GET /health" + byte + b"x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert status == 400
+    check(status, text)
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")] == []
+
+
 def test_bytes_that_are_no_request_are_refused_or_dropped(guarded: FrontEnd) -> None:
     for raw in RAW:
         status, text = send(guarded, raw, half_close=True)

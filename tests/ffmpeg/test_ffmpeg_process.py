@@ -1,0 +1,48 @@
+"""The reader of an encoder process, when it cannot read."""
+
+import errno
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from streamkit.ffmpeg import process as module
+from streamkit.ffmpeg.process import EncoderProcess
+from streamkit.ffmpeg.progress import Progress
+
+DEADLINE = 10.0
+
+
+class Owner:
+    """An EncoderListener that remembers the end."""
+
+    def __init__(self) -> None:
+        self.exited = threading.Event()
+        self.returncode = 0
+        self.log: tuple[str, ...] = ()
+
+    def encoder_progressed(self, run: int, progress: Progress) -> None:
+        """Of no interest."""
+
+    def encoder_exited(self, run: int, returncode: int, log: tuple[str, ...]) -> None:
+        self.returncode, self.log = returncode, log
+        self.exited.set()
+
+
+def test_an_encoder_whose_output_cannot_be_read_is_ended_and_its_owner_hears_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module.selectors, "DefaultSelector", refuse)
+    owner = Owner()
+    ours, theirs = socket.socketpair()
+    with ours:
+        process = EncoderProcess.start(
+            ["sleep", "60"], run=1, stdin=theirs, listener=owner, pid_file=tmp_path / "x.pid"
+        )
+        assert owner.exited.wait(DEADLINE)
+    assert process.wait(DEADLINE) == owner.returncode == -9
+    assert "Too many open files" in owner.log[-1]
