@@ -338,6 +338,8 @@ class Encoding:
         return self._watcher
 
     def _note_feed(self, now: float) -> None:
-        received = self._feed.bytes_received if self._feed is not None else 0
-        if received != self._feed_bytes:
-            self._feed_bytes, self._feed_moved_at = received, now
+        if self._feed is None:
+            return
+        # A source that is made to wait is not to blame for what it does not send.
+        if self._feed.bytes_received != self._feed_bytes or self._feed.is_paused:
+            self._feed_bytes, self._feed_moved_at = self._feed.bytes_received, now

@@ -36,6 +36,7 @@ such as DB_HOST, RTMP_SERVER, MINIO_ENDPOINT and SERVER_PORT, which win over YAM
 \b
 Exit codes:
   0         all went well
+  1         an internal error ended the service: the log says which
   2         the configuration or the usage is wrong
   3         something that is needed is not there: database, FFmpeg, a free port
   130       interrupted before it served; a stop by SIGINT or SIGTERM after that is 0

@@ -3,13 +3,13 @@
 With `__main__` the only module of `streamkit/` that imports `actors/`.
 """
 
+import asyncio
 import concurrent.futures
 import errno
 import logging
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -47,6 +47,7 @@ from streamkit.web.deps import WebDeps
 logger = logging.getLogger(__name__)
 
 DEMO_KEY = StreamKey("demo")
+DEMO_PAUSE = Seconds(1.0)
 ACCEPT_TIMEOUT = Seconds(2.0)
 FLUSH_DEADLINE = Seconds(5.0)
 ACTOR_STOP_TIMEOUT = 5.0
@@ -89,7 +90,7 @@ class Service:
         self._settings = settings
         self._ffmpeg = ffmpeg
         self._embedded = embedded
-        self._stack = stack
+        self._demo: asyncio.Task[None] | None = None
         self.exit_code = 0
         self.board = SnapshotBoard()
         timers = Timers()
@@ -158,7 +159,7 @@ class Service:
         async def listener(_app: Any) -> None:
             print(self._banner(demo=demo), flush=True)
             if demo:
-                self._start_demo()
+                self._demo = asyncio.create_task(self._publish_demo())
 
         return listener
 
@@ -183,17 +184,30 @@ class Service:
             )
         return "\n".join(lines)
 
-    def _start_demo(self) -> None:
+    async def _publish_demo(self) -> None:
+        """Publish the test pattern until cancelled, again and again when somebody ends it."""
         rtmp, host = self._settings.rtmp, _host_in_urls(self._settings.server.host)
         argv = build_demo_argv(self._ffmpeg.path, f"rtmp://{host}:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        self._stack.callback(_end_process, process)
+        nothing = asyncio.subprocess.DEVNULL
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+            )
+            try:
+                await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()
+            logger.warning("The test pattern's publisher ended, it starts again", extra={"key": DEMO_KEY})
+            await asyncio.sleep(DEMO_PAUSE)
 
     async def drain(self, _app: Any) -> None:
         """Refuse new publishes and finish the broadcasts, while players can still fetch the last segments."""
         deadline = Seconds(self._settings.server.shutdown_deadline)
+        if self._demo is not None:
+            self._demo.cancel()
+            await asyncio.wait([self._demo])
         try:
             message = StopService(deadline=deadline)
             report: StopReport = await ask(self.supervisor, message, timeout=Seconds(deadline + 1))
@@ -281,12 +295,3 @@ def _prepare_folders(settings: Settings) -> None:
             logger.warning("Killed FFmpeg %d, which an earlier run left behind", pid)
     except OSError as error:
         raise ServiceError(f"cannot write to HLS_OUTPUT_DIR {folder.parent}: {error.strerror or error}") from error
-
-
-def _end_process(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=3)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

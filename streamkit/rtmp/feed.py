@@ -60,6 +60,11 @@ class Feed:
         """True once audio or video came."""
         return self._first_media is not None
 
+    @property
+    def is_paused(self) -> bool:
+        """True while the encoder does not take what the source sends."""
+        return self._paused
+
     def bind(self, run: int, listener: FeedListener) -> None:
         """Tell `listener` from now on, and at once what is known already."""
         self._run, self._listener = run, listener

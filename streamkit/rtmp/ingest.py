@@ -278,6 +278,11 @@ class IngestSource:
         """Bytes of media since the publisher began."""
         return 0 if self._publication is None else self._publication.feed.bytes_received
 
+    @property
+    def is_paused(self) -> bool:
+        """True while the encoder does not take what the publisher sends."""
+        return self._publication is not None and self._publication.feed.is_paused
+
     def start(self, run: int, listener: FeedListener) -> None:
         """Claim the publisher; tells source_closed when there is none. A later claim replaces an earlier one."""
         server = self._server()

@@ -32,6 +32,8 @@ class Source(Protocol):
 
     @property
     def bytes_received(self) -> int: ...
+    @property
+    def is_paused(self) -> bool: ...
     def start(self, run: int, listener: FeedListener) -> None: ...
     def attach(self, sock: socket.socket) -> None: ...
     def close(self) -> None: ...
@@ -47,6 +49,11 @@ class FeedHandle:
     def bytes_received(self) -> int:
         """Bytes of media so far; stands still while the source stalls."""
         return self._source.bytes_received
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the source is made to wait because the encoder does not take its media."""
+        return self._source.is_paused
 
     @property
     def last_error(self) -> str | None:

@@ -143,6 +143,11 @@ class PullSource:
         """Bytes of media so far."""
         return self.feed.bytes_received
 
+    @property
+    def is_paused(self) -> bool:
+        """True while the encoder does not take what the server sends."""
+        return self.feed.is_paused
+
     def start(self, run: int, listener: FeedListener) -> None:
         """Begin to try."""
         self.feed.bind(run, listener)

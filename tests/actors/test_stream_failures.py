@@ -273,3 +273,15 @@ def test_playlists_of_archived_broadcasts_are_not_kept_in_memory(world: StreamWo
     world.store_everything()
     assert world.bucket(f"{session}.m3u8")
     assert not [name for name in world.actor._broadcast._bucket._bodies if name.startswith(str(session))]
+
+
+def test_an_encoder_that_takes_no_media_is_not_the_publishers_fault(world: StreamWorld) -> None:
+    world.go_live()
+    world.progress(1.0)
+    world.feeds[0].bytes_received = 500_000
+    world.pass_time(1)
+    world.feeds[0].is_paused = True
+    for _ in range(12):
+        world.pass_time(1)
+    assert world.encoders[0].killed
+    assert not world.feeds[0].closed

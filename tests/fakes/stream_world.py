@@ -95,6 +95,7 @@ class FakeFeed:
         self.attached = 0
         self.closed = False
         self.bytes_received = 0
+        self.is_paused = False
         self.last_error: str | None = None
 
     def attach(self, sock: socket.socket) -> None:
