@@ -55,12 +55,6 @@ def decode(data: bytes) -> list[AmfValue]:
     return values
 
 
-def decode_first(data: bytes) -> tuple[AmfValue, bytes]:
-    """Return the first value in `data` and the bytes after it. Raises RtmpProtocolError as decode does."""
-    reader = _Reader(data)
-    return reader.value(0), data[reader.position :]
-
-
 def _encoded(value: AmfValue) -> bytes:
     if value is None:
         return bytes((Marker.NULL,))

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pykka
 import pytest
+from fakes.stream_world import RecordingRef
 
 from actors import supervisor as module
 from actors.deaths import MAX_RESTARTS, RESTART_WINDOW
@@ -37,26 +37,6 @@ from streamkit.snapshots import SnapshotBoard, StreamSnapshot
 from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTime
 
 KEY = StreamKey("alice")
-
-
-@dataclass
-class RecordingRef:
-    """Stands for an actor: remembers what it was told."""
-
-    actor_urn: str
-    told: list[Message] = field(default_factory=list)
-    alive: bool = True
-
-    def tell(self, message: Message) -> None:
-        if not self.alive:
-            raise pykka.ActorDeadError
-        self.told.append(message)
-
-    def is_alive(self) -> bool:
-        return self.alive
-
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> None:
-        self.alive = False
 
 
 @dataclass
