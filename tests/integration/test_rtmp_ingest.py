@@ -314,6 +314,8 @@ def test_a_publisher_that_sends_garbage_is_disconnected_with_a_reason(desk: Desk
         client.command("connect", 1, {"app": "live"})
         client.command("publish", 2, None, "show")
         client.answer("onStatus")
+        client.send(RtmpMessage(chunks.AUDIO, 1, 0, bytes(10)), 4)
+        wait_until(lambda: desk.feeds[0].bytes_received == 10, what="the owner's claim")
         client.send(RtmpMessage(chunks.SET_CHUNK_SIZE, 0, 0, bytes(4)), 2)
         assert client.closed()
     assert "chunk size 0 is not allowed" in str(desk.owner.closed())
