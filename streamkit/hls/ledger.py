@@ -64,11 +64,15 @@ class Ledger(History):
         book = self._open_book()
         if book is None or not renditions:
             raise ValueError(f"an encoder run of {self.key} needs an open session and a rendition")
-        again = book.runs and book.runs[-1].first == book.end  # nothing came of the last run: its number is free
+        discontinuity = self._next_discontinuity
+        if book.runs:  # players count on from the last run, whatever numbers were restored since
+            last = book.runs[-1]
+            is_free = last.first == book.end  # nothing came of it
+            discontinuity = last.discontinuity if is_free else last.discontinuity + 1
         return RunBegun(
             session=book.session,
             first=MediaSequence(self._next_sequence if book.is_empty else book.end),
-            discontinuity=book.runs[-1].discontinuity if again else self._next_discontinuity,
+            discontinuity=discontinuity,
             renditions=renditions,
         )
 
