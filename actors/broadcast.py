@@ -305,9 +305,8 @@ class Broadcast:
             }
         if bucket:
             # A playlist that lists nothing new is not worth a PUT, even if its oldest entries could go.
-            rendered = render_view(self._ledger, View.BUCKET)
-            kept = {name: body for name, body in self._bucket_files.items() if name not in {*bucket, MULTIVARIANT}}
-            self._bucket_files = rendered | {name: kept[name] for name in rendered.keys() & kept.keys()}
+            kept = {name: body for name, body in self._bucket_files.items() if name in self._shown[View.BUCKET]}
+            self._bucket_files = kept | render_view(self._ledger, View.BUCKET, media=bucket)
         self._put_playlists()
 
     def _moved(self, view: View) -> frozenset[str]:

@@ -16,7 +16,7 @@ from actors.base import BaseActor, Ref, tell
 from actors.folder_watch import FolderWatch
 from actors.timers import Timers
 from streamkit.ffmpeg.private_playlist import ListedSegment, parse_private_playlist
-from streamkit.hls.names import parse_segment_name, private_playlist_name, segment_name
+from streamkit.hls.names import SegmentName, parse_segment_name, private_playlist_name, segment_name
 from streamkit.messages import FilesClosed, FolderScanned, ScanFolder, SegmentClosed, Wake, WatchRun
 from streamkit.types import MediaSequence, RenditionName, Seconds, UnixTime
 
@@ -25,13 +25,20 @@ logger = logging.getLogger(__name__)
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
 TS_PACKET = 188  # bytes; a whole MPEG-TS segment is a multiple of it
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
+BEING_WRITTEN = ".tmp"  # FFmpeg's suffix of a playlist that it then renames
 
 
 @dataclass(slots=True)
 class _Run:
-    """One encoder run. `next` is the number that each rendition's next SegmentClosed has."""
+    """One encoder run.
+
+    `playlists` maps the name of each of FFmpeg's playlists to its rendition, `read` to the text that was read last;
+    `next` is the number that each rendition's next SegmentClosed has.
+    """
 
     request: WatchRun
+    playlists: dict[str, RenditionName] = field(default_factory=dict)
+    read: dict[str, str] = field(default_factory=dict)
     next: dict[RenditionName, MediaSequence] = field(default_factory=dict)
 
 
@@ -65,7 +72,7 @@ class SegmentWatcher(BaseActor):
             case WatchRun():
                 return self._watch_run(message)
             case FilesClosed():
-                return self._scan_all()
+                return self._scan_closed(Path(message.path).name.removesuffix(BEING_WRITTEN))
             case ScanFolder():
                 return self._finish(message.run)
             case Wake():
@@ -77,12 +84,13 @@ class SegmentWatcher(BaseActor):
         self._watch.unwatch(self._folder, self.me)
 
     def _watch_folder(self) -> None:
-        is_watched = self._watch.watch(self._folder, self.me, suffix=".m3u8.tmp")
+        is_watched = self._watch.watch(self._folder, self.me, suffix=".m3u8" + BEING_WRITTEN)
         self._interval = SCAN_INTERVAL if is_watched else POLL_INTERVAL
 
     def _watch_run(self, message: WatchRun) -> None:
         run = _Run(message)
         for rendition in message.renditions:
+            run.playlists[private_playlist_name(message.session, rendition)] = rendition
             run.next[rendition] = message.first_sequence
         self._runs[message.run] = run
         if not self._watch.is_watching(self._folder):  # it was removed, and made anew for this run
@@ -103,22 +111,39 @@ class SegmentWatcher(BaseActor):
         for run in self._runs.values():
             self._scan(run)
 
-    def _scan(self, run: _Run) -> None:
-        for rendition in run.request.renditions:
-            name = private_playlist_name(run.request.session, rendition)
-            for listed in parse_private_playlist(_read_playlist(self._folder / name)):
-                self._report(run, rendition, listed)
+    def _scan_closed(self, name: str) -> None:
+        for run in self._runs.values():
+            if name in run.playlists:
+                self._scan_playlist(run, name)
 
-    def _report(self, run: _Run, rendition: RenditionName, listed: ListedSegment) -> None:
-        parsed = parse_segment_name(listed.name)
-        if parsed is None or parsed.rendition != rendition or parsed.sequence < run.next[rendition]:
+    def _scan(self, run: _Run) -> None:
+        for name in run.playlists:
+            self._scan_playlist(run, name)
+
+    def _scan_playlist(self, run: _Run, name: str) -> None:
+        text, rendition = _read_playlist(self._folder / name), run.playlists[name]
+        if text == run.read.get(name):
             return
+        run.read[name] = text
+        new: list[tuple[SegmentName, ListedSegment]] = []
+        for listed in reversed(parse_private_playlist(text)):
+            parsed = parse_segment_name(listed.name)
+            if parsed is None or parsed.rendition != rendition:
+                continue
+            if parsed.sequence < run.next[rendition]:
+                break
+            new.append((parsed, listed))
+        for parsed, listed in reversed(new):
+            self._report(run, parsed, listed)
+
+    def _report(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
+        rendition = parsed.rendition
         for sequence in range(run.next[rendition], parsed.sequence):
             # It left FFmpeg's playlist before we read it: the file is whole, only its exact duration is lost.
             skipped = segment_name(run.request.session, rendition, MediaSequence(sequence))
             logger.warning("The duration of %s is not known, assuming the target duration", skipped)
             self._tell_closed(run, rendition, MediaSequence(sequence), skipped, self._segment_duration)
-        self._tell_closed(run, rendition, MediaSequence(parsed.sequence), listed.name, listed.duration)
+        self._tell_closed(run, rendition, parsed.sequence, listed.name, listed.duration)
 
     def _tell_closed(
         self, run: _Run, rendition: RenditionName, sequence: MediaSequence, name: str, duration: Seconds

@@ -120,7 +120,8 @@ class StreamActor(BaseActor):
                 self._tick()
             case _:
                 return super().on_receive(message)
-        self._show()
+        if self.actor_inbox.empty():  # else the next message shows what this one changed too
+            self._show()
         return None
 
     @property

@@ -51,6 +51,7 @@ class UploadPool:
         # One condition per kind of worker: a usual job never wakes the reserved one instead of one that may take it.
         self._for_reserved = threading.Condition(self._lock)
         self._for_others = threading.Condition(self._lock)
+        self._reserved_waits = False
         self._closed = False
         self._threads = [
             threading.Thread(
@@ -67,9 +68,11 @@ class UploadPool:
             if self._closed:
                 return
             (self._urgent if urgent else self._usual).add(owner, job)
-            self._for_others.notify()
-            if urgent:
+            if urgent and self._reserved_waits:
+                self._reserved_waits = False
                 self._for_reserved.notify()
+            else:  # one thread for one job: each that wakes in vain delays those that have work
+                self._for_others.notify()
 
     def forget(self, owner: Hashable) -> None:
         """Drop the owner's jobs that have not begun."""
@@ -107,5 +110,6 @@ class UploadPool:
                     job = self._usual.take()
                 if job is not None:
                     return job
+                self._reserved_waits = self._reserved_waits or reserved
                 changed.wait()
             return None

@@ -1,7 +1,7 @@
 """Uploader: brings a stream's segments and playlists to the object store, however long that takes.
 
 Receives  UploadSegment, UploadPlaylist (StreamActor); SendDone, SendFailed (upload workers); RetryDue (timer)
-Tells     the StreamActor: ObjectStored, UploadFailed
+Tells     the StreamActor: ObjectStored (from the worker), UploadFailed
 Owns      the queue of one stream. It holds paths and the newest playlists, never the bytes of segments.
 Its death loses nothing that its parent still knows: every command may be repeated to a new one.
 
@@ -38,10 +38,9 @@ REMEMBERED = 4096  # names of stored segments whose repeats are ignored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendDone(Message):
-    """Upload worker -> Uploader: the store acknowledged the object."""
+    """Upload worker -> Uploader: the store acknowledged the object, and the StreamActor was told."""
 
     name: str
-    stored_at: UnixTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class UploaderActor(BaseActor):
         self._send_what_may_go()
 
     def on_exit(self, error: BaseException | None) -> None:
-        """Begin nothing more; what is being sent may finish, but nobody hears of it."""
+        """Begin nothing more; what is being sent may finish, and its owner then hears of it."""
         self._pool.forget(self.actor_urn)
         for upload in self._all():
             upload.end_wait()
@@ -157,7 +156,6 @@ class UploaderActor(BaseActor):
         if upload is None:
             return
         self._remove(upload)
-        tell(self.parent, ObjectStored(name=upload.name, version=upload.version, stored_at=message.stored_at))
         for other in self._all():
             other.end_wait()  # the store works (again): nobody waits any longer for that
 
@@ -193,15 +191,16 @@ class UploaderActor(BaseActor):
         if upload.sending or upload.timer is not None:
             return
         upload.sending = True
-        job = partial(
-            _deliver,
-            self.me,
-            self._store,
-            upload.name,
-            names.object_name(self._key, upload.name),
-            upload.content,
-            self._cache_control(upload.name),
+        delivery = _Delivery(
+            uploader=self.me,
+            owner=self.parent,
+            name=upload.name,
+            version=upload.version,
+            object_name=names.object_name(self._key, upload.name),
+            content=upload.content,
+            cache_control=self._cache_control(upload.name),
         )
+        job = partial(_deliver, delivery, self._store)
         self._pool.submit(self.actor_urn, job, urgent=isinstance(upload.content, bytes))
 
     def _remove(self, upload: _Upload) -> None:
@@ -230,19 +229,37 @@ class UploaderActor(BaseActor):
         return [*self._playlists.values(), *islice(self._segments.values(), self._in_flight)]
 
 
-def _deliver(ref: Ref, store: ObjectStore, name: str, object_name: str, content: Path | bytes, caching: str) -> None:
-    """Run in a worker: one attempt, whose outcome is told whatever happens, or the upload would wait for ever."""
-    media_type = names.content_type(name)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Delivery:
+    """One attempt: what goes where, and who hears of it."""
+
+    uploader: Ref
+    owner: Ref | None
+    name: str
+    version: int
+    object_name: str
+    content: Path | bytes
+    cache_control: str
+
+
+def _deliver(one: _Delivery, store: ObjectStore) -> None:
+    """Run in a worker: one attempt, whose outcome is told whatever happens, or the upload would wait for ever.
+
+    A playlist waits for the owner to hear of its segment, so the owner hears from here.
+    """
+    media_type, caching = names.content_type(one.name), one.cache_control
     try:
-        if isinstance(content, bytes):
-            store.put_bytes(object_name, content, content_type=media_type, cache_control=caching)
+        if isinstance(one.content, bytes):
+            store.put_bytes(one.object_name, one.content, content_type=media_type, cache_control=caching)
         else:
-            store.put_file(object_name, content, content_type=media_type, cache_control=caching)
+            store.put_file(one.object_name, one.content, content_type=media_type, cache_control=caching)
     except StoreError as error:
-        gone = isinstance(error, ObjectNotFoundError) and isinstance(content, Path)
-        tell(ref, SendFailed(name=name, error=str(error), gone=gone, denied=isinstance(error, StoreDeniedError)))
+        gone = isinstance(error, ObjectNotFoundError) and isinstance(one.content, Path)
+        denied = isinstance(error, StoreDeniedError)
+        tell(one.uploader, SendFailed(name=one.name, error=str(error), gone=gone, denied=denied))
     except Exception as error:
-        logger.exception("An upload of %s failed unexpectedly", object_name)
-        tell(ref, SendFailed(name=name, error=f"{type(error).__name__}: {error}"))
+        logger.exception("An upload of %s failed unexpectedly", one.object_name)
+        tell(one.uploader, SendFailed(name=one.name, error=f"{type(error).__name__}: {error}"))
     else:
-        tell(ref, SendDone(name=name, stored_at=UnixTime(time.time())))
+        tell(one.owner, ObjectStored(name=one.name, version=one.version, stored_at=UnixTime(time.time())))
+        tell(one.uploader, SendDone(name=one.name))

@@ -1,6 +1,7 @@
 """The CODECS attribute of what FFmpeg is asked to encode (RFC 8216 4.3.4.2, RFC 6381)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from streamkit.types import Rendition
 
@@ -50,6 +51,7 @@ _LEVELS = tuple(
 )
 
 
+@lru_cache(maxsize=256)
 def codecs(rendition: Rendition) -> str:
     """Return the CODECS value, or '' when it cannot be known: a copied medium is whatever the publisher sends.
 

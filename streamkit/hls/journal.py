@@ -19,13 +19,15 @@ from streamkit.hls.events import (
 from streamkit.types import StreamKey
 
 _TAIL = 1 << 20  # bytes; every line is far shorter
-_MAY_WAIT = (SegmentRecorded, SegmentAcknowledged, SegmentLost, FilesDeleted)  # one wait for the disk serves several
+_MAY_WAIT = (SegmentRecorded, SegmentLost)  # one wait for the disk serves several
+_MAY_BE_LOST = (SegmentAcknowledged, FilesDeleted)  # what is uploaded or deleted once more does no harm
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no number")
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 _JSON = json.JSONDecoder(parse_constant=_refuse)  # NaN and Infinity are no times
 
 
@@ -43,8 +45,8 @@ class Journal:
     def append(self, *events: Event) -> None:
         """Write the events, in order and with nothing between them: they survive the end of this process.
 
-        What happens to a segment may wait for `sync`, before anybody is told of it; all else survives a power loss
-        when this returns.
+        A new or lost segment may wait for `sync`, before anybody is told of it; an acknowledgement or a deletion
+        waits for whatever comes next, since it may happen again; all else survives a power loss when this returns.
         """
         size = os.fstat(self._file).st_size
         try:
@@ -52,12 +54,14 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, size)
             raise
-        self._is_synced = False
-        if not all(isinstance(event, _MAY_WAIT) for event in events):
+        lasting = [event for event in events if not isinstance(event, _MAY_BE_LOST)]
+        if lasting:
+            self._is_synced = False
+        if not all(isinstance(event, _MAY_WAIT) for event in lasting):
             self.sync()
 
     def sync(self) -> None:
-        """Return when everything appended survives a power loss."""
+        """Return when everything appended that must survive a power loss does."""
         if not self._is_synced:
             os.fdatasync(self._file)
             self._is_synced = True
@@ -137,7 +141,7 @@ def _open(path: Path) -> int:
 
 
 def _write(file: int, events: Iterable[Event]) -> None:
-    data = b"".join(json.dumps(to_record(event), separators=(",", ":")).encode() + b"\n" for event in events)
+    data = b"".join(_COMPACT.encode(to_record(event)).encode() + b"\n" for event in events)
     while data:
         data = data[os.write(file, data) :]
 

@@ -1,6 +1,6 @@
 """Playlists as text: pure functions of the ledger. RFC 8216 sections beside each tag; 8216bis for EXT-X-GAP."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -17,7 +17,7 @@ _VERSION = (
     "#EXT-X-VERSION:3"  # 4.3.1.2, 7: for decimals in EXTINF; the same for ever, since a live file must not change
 )
 _INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment begins with a key frame
-_OVERHEAD = Fraction(108, 100)  # what MPEG-TS adds to the encoder's bit rate
+_OVERHEAD = 108  # percent of the encoder's bit rate that MPEG-TS takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,10 @@ class Variant:
     fps: Fraction | None
 
 
-def render_view(ledger: Ledger, view: View) -> dict[str, bytes]:
-    """Return every live playlist file of the view by name; none while nothing is released.
+def render_view(ledger: Ledger, view: View, *, media: Container[str] | None = None) -> dict[str, bytes]:
+    """Return the live playlist files of the view by name; none while nothing is released.
+
+    `media` names the media playlists that are wanted, None all of them; the entry point is always there.
 
     All media playlists list the same released numbers: a rendition that lacks one has a gap there. In the bucket, one
     whose next segments are stored already lists them ahead of the others. With one rendition the entry point is that
@@ -50,8 +52,9 @@ def render_view(ledger: Ledger, view: View) -> dict[str, bytes]:
             ended=window.is_ended,
         ).encode()
         for rendition in window.renditions
+        if media is None or media_playlist_name(rendition.name) in media
     }
-    only = next(iter(files.values())) if len(files) == 1 else None
+    only = next(iter(files.values()), None) if len(window.renditions) == 1 else None
     return files | {MULTIVARIANT: only or render_multivariant(_live_variants(window)).encode()}
 
 
@@ -146,9 +149,9 @@ def _live_variants(window: LiveWindow) -> list[Variant]:
     """
     variants = []
     for rendition in window.present():
-        encoder_peak = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * _OVERHEAD
-        peak = _two_digits_up(max(int(encoder_peak), window.peak(rendition.name)))
-        average = int((rendition.video_bitrate + rendition.audio_bitrate) * _OVERHEAD) or peak
+        encoder_peak = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * _OVERHEAD // 100
+        peak = _two_digits_up(max(encoder_peak, window.peak(rendition.name)))
+        average = (rendition.video_bitrate + rendition.audio_bitrate) * _OVERHEAD // 100 or peak
         variants.append(_variant(rendition, media_playlist_name(rendition.name), peak, average))
     return variants
 

@@ -9,7 +9,16 @@ from typing import NoReturn
 import pytest
 from hls_kit import Stream, rung
 
-from streamkit.hls.events import Event, FilesDeleted, RunBegun, SegmentRecorded, SessionEnded, from_record, to_record
+from streamkit.hls.events import (
+    Event,
+    FilesDeleted,
+    RunBegun,
+    SegmentAcknowledged,
+    SegmentRecorded,
+    SessionEnded,
+    from_record,
+    to_record,
+)
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.render import render_view, render_vod
 from streamkit.hls.segments import View
@@ -234,6 +243,15 @@ def test_what_must_survive_a_power_cut_waits_for_the_disk(path: Path, monkeypatc
     journal.sync()
     journal.sync()
     assert len(synced) == 2
+    stored = SegmentAcknowledged(
+        session=closed.session,
+        rendition=closed.rendition,
+        sequence=closed.sequence,
+        at=2.0,  # type: ignore[arg-type]
+    )
+    journal.append(stored)
+    journal.sync()
+    assert len(synced) == 2, "an acknowledgement that is lost means one upload more"
     journal.close()
 
 
