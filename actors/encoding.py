@@ -317,7 +317,12 @@ class Encoding:
         ours, theirs = socket.socketpair()
         try:
             run.process = EncoderProcess.start(
-                argv, run=run.request.run, stdin=theirs, listener=self._reports, pid_file=pid_file
+                argv,
+                run=run.request.run,
+                stdin=theirs,
+                listener=self._reports,
+                pid_file=pid_file,
+                niceness=self._services.settings.encoder.niceness,
             )
         except BaseException:
             ours.close()

@@ -179,6 +179,8 @@ class EncoderSettings(Section):
 
     ffmpeg: str = ""
     """Path of FFmpeg; empty means the one on PATH, else the one that imageio-ffmpeg carries."""
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    """Added to StreamKit's own: encoders fill the processors, and must not delay the uploads of what they made."""
     stall_timeout: Positive = 10.0
     """Seconds without progress after which a live encoder is ended and its stream counts as gone."""
     start_timeout: Positive = 15.0
@@ -205,7 +207,7 @@ class LimitSettings(Section):
 
     max_streams: Annotated[int, Field(ge=1, le=10000)] = 64
     upload_workers: Annotated[int, Field(ge=1, le=256)] = 8
-    uploads_per_stream: Annotated[int, Field(ge=1, le=64)] = 4
+    uploads_per_stream: Annotated[int, Field(ge=1, le=64)] = 2
     memory_cache_bytes: Annotated[int, Field(ge=0)] = 33_554_432
     """Bytes of the newest segments that the front end keeps in memory for players."""
 

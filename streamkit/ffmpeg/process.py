@@ -50,9 +50,18 @@ class EncoderProcess:
 
     @classmethod
     def start(
-        cls, argv: list[str], *, run: int, stdin: socket.socket, listener: EncoderListener, pid_file: Path
+        cls,
+        argv: list[str],
+        *,
+        run: int,
+        stdin: socket.socket,
+        listener: EncoderListener,
+        pid_file: Path,
+        niceness: int = 0,
     ) -> "EncoderProcess":
         """Start FFmpeg reading from `stdin`, which this process closes in any case.
+
+        `niceness` (0 to 19) is added to ours: the higher, the more often FFmpeg lets others go first.
 
         The kernel kills FFmpeg when the calling thread ends: call it from the thread that owns the stream.
         `pid_file` exists while FFmpeg runs, for `reap_leftovers`. Raises EncoderNotFoundError.
@@ -61,13 +70,14 @@ class EncoderProcess:
             # A timeout on either end of a socketpair is kept in Python, but as O_NONBLOCK in the kernel.
             stdin.setblocking(True)  # noqa: FBT003 - the standard library's signature
             popen = subprocess.Popen(
-                [*_dies_with_parent(), *argv],
+                [*_lets_others_go_first(niceness), *_dies_with_parent(), *argv],
                 stdin=stdin.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                # Its own group: a Ctrl-C in our terminal must not end FFmpeg before we flush its last segment.
-                start_new_session=True,
+                # Its own group: a Ctrl-C in our terminal must not end FFmpeg before we flush its last segment. But
+                # our session: between sessions Linux divides the processors without a look at niceness.
+                process_group=0,
                 # No password of ours is readable in its environment.
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
@@ -181,6 +191,12 @@ class _LineReader:
             lines.append(self._rest)
             self._rest = b""
         return [line.decode("utf-8", "replace") for line in lines if line]
+
+
+def _lets_others_go_first(niceness: int) -> list[str]:
+    """Return the prefix that lowers FFmpeg's priority, in all of its threads."""
+    nice = shutil.which("nice") if niceness else None
+    return [nice, "-n", str(niceness)] if nice else []
 
 
 def _dies_with_parent() -> list[str]:

@@ -1,6 +1,7 @@
 """FLV tags: writing them, and what an RTMP audio, video or data message is (FLV 10.1 annex E, Enhanced RTMP v2)."""
 
 from enum import Enum, auto
+from functools import cached_property
 
 from streamkit.rtmp import chunks
 
@@ -50,7 +51,7 @@ class TagKind(Enum):
     OTHER = auto()
     """Empty, unknown or of no use to a decoder (|RtmpSampleAccess, end of sequence, ...): not forwarded."""
 
-    @property
+    @cached_property
     def is_video(self) -> bool:
         """True for everything that needs a video decoder."""
         return self in (TagKind.VIDEO_HEADER, TagKind.KEY_FRAME, TagKind.VIDEO_FRAME)

@@ -4,11 +4,9 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 FINISH_DEADLINE = 5.0
 """Seconds that the other end gets to read what is pending before the socket is closed."""
-_PIECES_AT_ONCE = 64
 
 
 class Sockets:
@@ -51,8 +49,10 @@ class SocketWriter:
         """Send the pieces, now or when there is room. Ignored once the socket is closed or finishing."""
         if not self.is_open:
             return
-        self._queue.extend(piece for piece in pieces if piece)
-        self.pending += sum(map(len, pieces))
+        data = b"".join(pieces)  # one long piece costs less than a list of many short ones, copying included
+        if data:
+            self._queue.append(data)
+        self.pending += len(data)
         if not self._waits and not self._send() and self.is_open:
             self._waits = True
             self._sockets.loop.add_writer(self._sock, self._on_room)
@@ -82,26 +82,21 @@ class SocketWriter:
     def _send(self) -> bool:
         """Send what there is room for. Returns whether nothing is left."""
         while self._queue:
+            data = self._queue[0]
             try:
-                sent = self._sock.sendmsg(list(islice(self._queue, _PIECES_AT_ONCE)))
+                sent = self._sock.send(data)
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as error:
                 self.abort()
                 self._broken(error)
                 return False
-            self._forget(sent)
+            self.pending -= sent
+            if sent < len(data):
+                self._queue[0] = memoryview(data)[sent:]
+            else:
+                self._queue.popleft()
         return True
-
-    def _forget(self, sent: int) -> None:
-        self.pending -= sent
-        if not self.pending:
-            self._queue.clear()
-            return
-        while sent >= len(self._queue[0]):
-            sent -= len(self._queue.popleft())
-        if sent:
-            self._queue[0] = memoryview(self._queue[0])[sent:]
 
     def _on_room(self) -> None:
         if self._send():

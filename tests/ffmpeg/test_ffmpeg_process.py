@@ -1,11 +1,13 @@
-"""The reader of an encoder process, when it cannot read."""
+"""An encoder process whatever it runs: its priority, and a reader that cannot read."""
 
 import errno
+import os
 import socket
 import threading
 from pathlib import Path
 
 import pytest
+from servers.waiting import wait_until
 
 from streamkit.ffmpeg import process as module
 from streamkit.ffmpeg.process import EncoderProcess
@@ -46,3 +48,20 @@ def test_an_encoder_whose_output_cannot_be_read_is_ended_and_its_owner_hears_why
         assert owner.exited.wait(DEADLINE)
     assert process.wait(DEADLINE) == owner.returncode == -9
     assert "Too many open files" in owner.log[-1]
+
+
+def test_every_thread_of_an_encoder_lets_others_go_first(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    owner = Owner()
+    with ours:
+        process = EncoderProcess.start(
+            ["sleep", "60"], run=1, stdin=theirs, listener=owner, pid_file=tmp_path / "x.pid", niceness=3
+        )
+        try:
+            wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", what="exec")
+            assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
+            assert os.getsid(process.pid) == os.getsid(0)
+            assert os.getpgid(process.pid) == process.pid
+        finally:
+            process.kill()
+        assert process.wait(DEADLINE) == -9

@@ -127,12 +127,12 @@ def test_a_stalled_encoder_is_killed_and_signals_after_its_end_do_nothing(start:
         encoder.feed.sendall(b"x" * 1_000_000)
 
 
-def test_ffmpeg_gets_no_secrets_and_its_own_session(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ffmpeg_gets_no_secrets_and_its_own_group(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIO_SECRET_KEY", "do not pass on")
     encoder = start(plan(rung("only", 180)))
     proc = Path(f"/proc/{encoder.process.pid}")
 
-    assert os.getsid(encoder.process.pid) == encoder.process.pid
+    assert os.getpgid(encoder.process.pid) == encoder.process.pid
     assert b"do not pass on" not in (proc / "environ").read_bytes()
     record = json.loads(encoder.pid_file.read_text())
     assert record == {"pid": encoder.process.pid, "started": start_time(encoder.process.pid)}
