@@ -215,6 +215,8 @@ class Broadcast:
         if changed:
             self._render()
         names = self._ledger.expired_local(now, Seconds(self._services.settings.hls.local_grace))
+        if names:
+            self._open_journal().sync()  # else what is stored would count as lost after a power loss
         for name in names:
             (self._folder / name).unlink(missing_ok=True)
         if names:
@@ -296,7 +298,7 @@ class Broadcast:
         """Give players and the bucket the playlists as they are now, where what they list has changed."""
         local, bucket = self._moved(View.LOCAL), self._moved(View.BUCKET)
         if (local or bucket) and self._journal is not None:
-            self._journal.sync()  # what players are told must survive a power loss, or its numbers come twice
+            self._journal.sync_numbers()  # what players are told must survive a power loss, or it comes twice
         if local:
             before, rendered = self._local, render_view(self._ledger, View.LOCAL)
             self._local = {
@@ -308,6 +310,8 @@ class Broadcast:
             kept = {name: body for name, body in self._bucket_files.items() if name in self._shown[View.BUCKET]}
             self._bucket_files = kept | render_view(self._ledger, View.BUCKET, media=bucket)
         self._put_playlists()
+        if bucket and self._journal is not None:
+            self._journal.sync()  # while the playlists are sent: else they would go back after a power loss
 
     def _moved(self, view: View) -> frozenset[str]:
         """Return the media playlists that list another newest segment than the last time, or have ended since."""

@@ -34,6 +34,9 @@ class _Lane:
     def drop(self, owner: Hashable) -> None:
         self._owners.pop(owner, None)
 
+    def __bool__(self) -> bool:
+        return bool(self._owners)
+
     def clear(self) -> None:
         self._owners.clear()
 
@@ -71,7 +74,7 @@ class UploadPool:
             if urgent and self._reserved_waits:
                 self._reserved_waits = False
                 self._for_reserved.notify()
-            else:  # one thread for one job: each that wakes in vain delays those that have work
+            else:  # one thread wakes for one job: each that wakes in vain delays those that have work
                 self._for_others.notify()
 
     def forget(self, owner: Hashable) -> None:
@@ -110,6 +113,9 @@ class UploadPool:
                     job = self._usual.take()
                 if job is not None:
                     return job
-                self._reserved_waits = self._reserved_waits or reserved
+                if reserved:
+                    self._reserved_waits = True
+                    if self._usual:  # whoever woke for that took the urgent job that this worker woke for
+                        self._for_others.notify()
                 changed.wait()
             return None

@@ -267,7 +267,7 @@ class FolderScanned(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStored(Message):
-    """Uploader -> StreamActor: the store acknowledged the object. `version` repeats the command's."""
+    """Upload worker -> StreamActor: the store acknowledged the object. `version` repeats the command's."""
 
     name: str
     version: int

@@ -47,7 +47,7 @@ _EXPLANATIONS = {
 _SIGNS: tuple[tuple[ExitReason, tuple[str, ...]], ...] = (
     (ExitReason.DISK_FULL, ("no space left on device", "disk quota exceeded")),
     (ExitReason.OUT_OF_MEMORY, ("cannot allocate memory", "resource temporarily unavailable")),
-    (ExitReason.ENCODER_MISSING, ("unknown encoder", "encoder not found", "failed to execute", "nice: ")),
+    (ExitReason.ENCODER_MISSING, ("unknown encoder", "encoder not found", "failed to execute")),
     (ExitReason.FOLDER_GONE, ("failed to open file", "failed to rename file", "read-only file system")),
     (ExitReason.BAD_COMMAND, ("unrecognized option", "option not found", "error setting option", "unable to parse")),
     (ExitReason.BAD_SOURCE, ("matches no streams", "invalid data found", "not a standard flv", "unsupported codec")),

@@ -20,7 +20,7 @@ from streamkit.types import StreamKey
 
 _TAIL = 1 << 20  # bytes; every line is far shorter
 _MAY_WAIT = (SegmentRecorded, SegmentLost)  # one wait for the disk serves several
-_MAY_BE_LOST = (SegmentAcknowledged, FilesDeleted)  # what is uploaded or deleted once more does no harm
+_MAY_WAIT_LONGER = (SegmentAcknowledged, FilesDeleted)  # only until the next playlist is on its way
 
 
 def _refuse(constant: str) -> Any:
@@ -38,15 +38,15 @@ class Journal:
         """Open `path` for appending, or create it; a torn last line, of a write cut short by a crash, is cut off."""
         self.path = path
         self._file = _open(path)
-        self._is_synced = True
+        self._is_synced = self._has_all_numbers = True
         _cut_torn_line(self._file)
         _sync_folder(path)
 
     def append(self, *events: Event) -> None:
         """Write the events, in order and with nothing between them: they survive the end of this process.
 
-        A new or lost segment may wait for `sync`, before anybody is told of it; an acknowledgement or a deletion
-        waits for whatever comes next, since it may happen again; all else survives a power loss when this returns.
+        A new or lost segment waits for `sync_numbers`, before anybody is told of it, and an acknowledgement or a
+        deletion for `sync`; all else survives a power loss when this returns.
         """
         size = os.fstat(self._file).st_size
         try:
@@ -54,17 +54,22 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, size)
             raise
-        lasting = [event for event in events if not isinstance(event, _MAY_BE_LOST)]
-        if lasting:
-            self._is_synced = False
-        if not all(isinstance(event, _MAY_WAIT) for event in lasting):
+        self._is_synced = False
+        if not all(isinstance(event, _MAY_WAIT_LONGER) for event in events):
+            self._has_all_numbers = False
+        if not all(isinstance(event, _MAY_WAIT + _MAY_WAIT_LONGER) for event in events):
+            self.sync()
+
+    def sync_numbers(self) -> None:
+        """Return when every number that was used survives a power loss, so that none comes twice."""
+        if not self._has_all_numbers:
             self.sync()
 
     def sync(self) -> None:
-        """Return when everything appended that must survive a power loss does."""
+        """Return when everything appended survives a power loss."""
         if not self._is_synced:
             os.fdatasync(self._file)
-            self._is_synced = True
+            self._is_synced = self._has_all_numbers = True
 
     def compact(self, events: Iterable[Event]) -> None:
         """Replace the whole journal by these events, at once: a crash leaves either the old one or the new one."""
@@ -79,7 +84,8 @@ class Journal:
             os.close(file)
             raise
         os.close(self._file)
-        self._file, self._is_synced = file, True
+        self._file = file
+        self._is_synced = self._has_all_numbers = True
         _sync_folder(self.path)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """A stream's life, message by message, on a real ledger and journal."""
 
+import os
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -299,6 +300,23 @@ def test_a_new_publish_waits_until_the_old_encoder_has_flushed(world: StreamWorl
     world.encoder_exits()
     assert len(world.encoders) == 2
     assert world.watchers[0].of(WatchRun)[-1].first_sequence == 2
+
+
+def test_what_anybody_was_told_survives_a_power_loss(world: StreamWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting = 0
+
+    def sync(file: int) -> None:
+        nonlocal lasting
+        lasting = os.fstat(file).st_size
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    world.go_live(segments=1)
+    journal = world.folder.parent / ".streamkit" / f"{KEY}.journal"
+    assert "_720p_0.ts" in world.local("720p.m3u8")
+    assert lasting == journal.stat().st_size, "before players are told of a number"
+    world.store_everything()
+    assert "_720p_0.ts" in world.bucket("720p.m3u8")
+    assert lasting == journal.stat().st_size, "with the bucket's playlists"
 
 
 def test_after_a_crash_the_journal_goes_on_with_the_same_numbers(world: StreamWorld) -> None:

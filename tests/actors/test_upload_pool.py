@@ -74,6 +74,16 @@ def test_slow_segments_never_hold_every_worker(pools: list[UploadPool]) -> None:
         gate.open()
 
 
+def test_a_segment_does_not_wait_while_others_sleep(pools: list[UploadPool]) -> None:
+    pool = make(pools, 4)
+    for _ in range(40):
+        segment, playlist = threading.Event(), Gate()
+        pool.submit("a", segment.set)
+        pool.submit("a", playlist, urgent=True)  # taken at times by the worker that woke for the segment
+        assert segment.wait(WAIT)
+        playlist.open()
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_no_worker_is_lost_to_an_exception(pools: list[UploadPool], workers: int) -> None:
     def fail() -> None:
