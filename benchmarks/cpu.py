@@ -25,11 +25,8 @@ def run() -> list[Figure]:
             control.append(own)
             encoder.append(ffmpeg)
             by_hand.append(_measure_by_hand(on, f"hand{number}"))
-        threads = _by_thread(service.process.pid)
         memory, copies = _measure_memory(on, service)
         service.process.stop()
-    for name, seconds in threads[:8]:
-        print(f"    thread {name:16} {seconds:6.2f} CPU s")
     minute = 60 / SECONDS
     own, ffmpeg, hand = (statistics.median(values) for values in (control, encoder, by_hand))
     return [
@@ -90,22 +87,9 @@ def _measure_memory(on: Stage, service: Service) -> tuple[float, float]:
     return resident / 1000, used
 
 
-def _by_thread(pid: int) -> list[tuple[str, float]]:
-    """Return CPU seconds by thread name, most first."""
-    total: dict[str, float] = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        name = (task / "comm").read_text().strip()
-        total[name] = total.get(name, 0.0) + _ticks(task / "stat")
-    return sorted(total.items(), key=lambda item: -item[1])
-
-
 def cpu_seconds(pid: int) -> float:
     """Return user and system CPU seconds of the process, its ended children not counted."""
-    return _ticks(Path(f"/proc/{pid}/stat"))
-
-
-def _ticks(stat: Path) -> float:
-    fields = stat.read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
