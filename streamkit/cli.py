@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streamkit.settings import Settings
 
 _SOURCE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,6}/[1-9]\d{0,6}|[1-9]\d{0,2}(?:\.\d{1,3})?)", re.ASCII)
-OK, WRONG_CONFIGURATION, NOT_AVAILABLE, INTERRUPTED = 0, 2, 3, 130
+OK, WRONG_CONFIGURATION, NOT_AVAILABLE, RULES_BROKEN, INTERRUPTED = 0, 2, 3, 4, 130
 
 _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
 
@@ -29,6 +29,7 @@ Examples:
   streamkit config check              validate the configuration, show what it comes to
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
+  streamkit check URL                 which rules of HLS a stream keeps, anybody's
 
 The configuration is YAML (config/streamkit.yaml, or the file that STREAMKIT_CONFIG names) and environment variables
 such as DB_HOST, RTMP_SERVER, MINIO_ENDPOINT and SERVER_PORT, which win over YAML.
@@ -39,6 +40,7 @@ Exit codes:
   1         an internal error ended the service: the log says which
   2         the configuration or the usage is wrong
   3         something that is needed is not there: database, FFmpeg, a free port
+  4         a rule that `streamkit check` looked at is broken
   130       interrupted before it served; a stop by SIGINT or SIGTERM after that is 0
 """
 
@@ -134,6 +136,29 @@ def migrate(path: Path | None) -> None:
 
     revision = upgrade_to_head(database_url(settings, embedded=False))
     click.echo(f"the database '{settings.database.name}' is at revision {revision}")
+
+
+@cli.command("check")
+@click.argument("url")
+@click.option("--segments", default=3, show_default=True, type=click.IntRange(0, 1000), help="Fetched per rendition.")
+@click.option(
+    "--reload/--no-reload",
+    default=True,
+    show_default=True,
+    help="Look at a live stream once more, after one and a half target durations.",
+)
+def check_stream(*, url: str, segments: int, reload: bool) -> int:
+    """Fetch the HLS stream at URL as a player does, and say which rules of RFC 8216 it keeps.
+
+    \b
+    Example:
+      streamkit check http://127.0.0.1:8080/hls/demo/playlist.m3u8
+    """
+    from streamkit.playlist_check import StreamCheck, report
+
+    text, is_right = report(StreamCheck(url, segments=segments, reload=reload).findings())
+    click.echo(text)
+    return OK if is_right else RULES_BROKEN
 
 
 @cli.group()

@@ -17,6 +17,8 @@ from servers import tools
 from servers.process import ManagedProcess, descendants, live_processes
 from servers.waiting import free_port, wait_until
 
+from streamkit.playlist_check import StreamCheck, report
+
 pytestmark = pytest.mark.e2e
 
 CONFIGURATION = """
@@ -140,6 +142,13 @@ def test_everything_embedded_is_ready_and_kept_in_the_data_folder(demo: Embedded
         lambda: list((demo.folder / "data" / "objects").rglob("playlist.m3u8")), 60, "the local bucket", every=0.2
     )
     assert not list((demo.folder / "home").iterdir())
+
+
+def test_what_it_serves_keeps_every_rule(demo: Embedded) -> None:
+    play(demo, "demo", count=4)
+    text, is_right = report(StreamCheck(f"{demo.site}/hls/demo/playlist.m3u8").findings())
+    assert is_right, text
+    assert "a live playlist gets a segment every 1.5 target durations" in text
 
 
 @pytest.mark.browser
