@@ -38,6 +38,15 @@ def broken(text: str) -> dict[str, str]:
     return {one.rule: one.problem for one in check_playlist("x.m3u8", parse(text)) if one.problem is not None}
 
 
+def assert_breaks(text: str, before: str, after: str, rule: str, said: str) -> None:
+    assert before in text
+    found = broken(text.replace(before, after, 1))
+    assert len(found) == 1, found
+    (told, problem), *_ = found.items()
+    assert rule in told
+    assert said in problem
+
+
 @pytest.mark.parametrize("text", [MEDIA, MULTIVARIANT, MEDIA + "#EXT-X-ENDLIST\n", MEDIA.replace("\n", "\r\n")])
 def test_a_right_playlist_keeps_every_rule(text: str) -> None:
     assert broken(text) == {}
@@ -69,12 +78,7 @@ def test_a_right_playlist_keeps_every_rule(text: str) -> None:
     ],
 )
 def test_a_wrong_line_of_a_media_playlist_breaks_its_rule(before: str, after: str, rule: str, said: str) -> None:
-    assert before in MEDIA
-    found = broken(MEDIA.replace(before, after, 1))
-    assert len(found) == 1, found
-    (told, problem), *_ = found.items()
-    assert rule in told
-    assert said in problem
+    assert_breaks(MEDIA, before, after, rule, said)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +94,7 @@ def test_a_wrong_line_of_a_media_playlist_breaks_its_rule(before: str, after: st
     ],
 )
 def test_a_wrong_line_of_a_multivariant_playlist_breaks_its_rule(before: str, after: str, rule: str, said: str) -> None:
-    assert before in MULTIVARIANT
-    found = broken(MULTIVARIANT.replace(before, after, 1))
-    assert len(found) == 1, found
-    (told, problem), *_ = found.items()
-    assert rule in told
-    assert said in problem
+    assert_breaks(MULTIVARIANT, before, after, rule, said)
 
 
 def test_a_playlist_without_segments_is_named() -> None:
