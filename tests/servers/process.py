@@ -92,6 +92,7 @@ class ManagedProcess:
 
     def close(self) -> None:
         """End it with all that it started, whatever state it is in, and return when they are gone."""
+        self._signal_tree(signal.SIGSTOP)  # else nginx replaces a worker that is killed before its master is
         tree = self._signal_tree(signal.SIGKILL)
         self.wait()
         wait_until(lambda: not tree & live_processes().keys(), what="the end of what a killed process had started")
@@ -99,10 +100,10 @@ class ManagedProcess:
     def _signal_tree(self, signal_number: signal.Signals) -> set[int]:
         if not self.running:
             return set()
-        tree = {self.pid} | descendants({self.pid})
+        tree = [self.pid, *descendants({self.pid})]
         for pid in tree:
             send_signal(pid, signal_number)
-        return tree
+        return set(tree)
 
 
 def dies_with_us(stop_signal: signal.Signals) -> list[str]:
