@@ -10,17 +10,15 @@ from types import MappingProxyType
 
 from actors.base import Ref
 from actors.bucket import Bucket
+from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.events import Event
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
-from streamkit.hls.names import MULTIVARIANT, media_playlist_name, vod_multivariant_name
-from streamkit.hls.render import render_view, render_vod
-from streamkit.hls.segments import View
 from streamkit.messages import ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
-from streamkit.snapshots import Playlist, StreamSnapshot
+from streamkit.snapshots import StreamSnapshot
 from streamkit.types import (
     BitsPerSecond,
     MediaSequence,
@@ -58,9 +56,7 @@ class Broadcast:
         self._replay()
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
-        self._shown: dict[View, dict[str, tuple[SessionId | None, bool, int]]] = {}
-        self._local: dict[str, Playlist] = {}
-        self._bucket_files: dict[str, bytes] = {}
+        self._playlists = Playlists(self._ledger, self._bucket, self._record)
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
         self._started_at: UnixTime | None = None  # of the publish
@@ -162,7 +158,7 @@ class Broadcast:
         """The store acknowledged an object."""
         self._upload_error = None
         if self._bucket.stored(message):
-            self._put_playlists()
+            self._playlists.put()
         elif self._record(self._ledger.acknowledge(message.name, message.stored_at)):
             self._segment_changed(message.name)
 
@@ -267,7 +263,7 @@ class Broadcast:
             upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
             restarts=restarts,
             last_error=self._upload_error or self._last_error,
-            playlists=MappingProxyType(self._local),
+            playlists=MappingProxyType(self._playlists.local),
         )
 
     # ---- helpers
@@ -295,50 +291,7 @@ class Broadcast:
         self._render()
 
     def _render(self) -> None:
-        """Give players and the bucket the playlists as they are now, where what they list has changed."""
-        local, bucket = self._moved(View.LOCAL), self._moved(View.BUCKET)
-        if (local or bucket) and self._journal is not None:
-            self._journal.sync_numbers()  # what players are told must survive a power loss, or it comes twice
-        if local:
-            before, rendered = self._local, render_view(self._ledger, View.LOCAL)
-            self._local = {
-                name: before[name] if name in before and before[name].body == body else Playlist(name=name, body=body)
-                for name, body in rendered.items()
-            }
-        if bucket:
-            # A playlist that lists nothing new is not worth a PUT, even if its oldest entries could go.
-            kept = {name: body for name, body in self._bucket_files.items() if name in self._shown[View.BUCKET]}
-            self._bucket_files = kept | render_view(self._ledger, View.BUCKET, media=bucket)
-        self._put_playlists()
-        if bucket and self._journal is not None:
-            self._journal.sync()  # while the playlists are sent: else they would go back after a power loss
-
-    def _moved(self, view: View) -> frozenset[str]:
-        """Return the media playlists that list another newest segment than the last time, or have ended since."""
-        window = self._ledger.window(view)
-        session = window.book.session if window.book else None
-        shows = {
-            media_playlist_name(one.name): (session, window.is_ended, window.cursor + len(window.ahead(one.name)))
-            for one in window.renditions
-        }
-        before = self._shown.get(view, {})
-        self._shown[view] = shows
-        return frozenset(name for name, now in shows.items() if before.get(name) != now)
-
-    def _put_playlists(self) -> None:
-        self._bucket.put(self._bucket_files, entry=MULTIVARIANT)
-        self._archive()
-
-    def _archive(self) -> None:
-        """Put the playlists of whole broadcasts that are complete in the store; forget those that are there."""
-        for session in self._ledger.unarchived():
-            if not self._ledger.is_drained(session):
-                continue
-            files = render_vod(self._ledger, session)
-            self._bucket.put(files, entry=vod_multivariant_name(session))
-            if self._bucket.has(files):
-                self._record(self._ledger.archive(session))
-                self._bucket.forget(files)
+        self._playlists.render(self._journal)
 
     def _save_stream(self) -> None:
         error = self._upload_error or self._last_error

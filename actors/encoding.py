@@ -1,4 +1,4 @@
-"""Encoding: the feed, FFmpeg and the SegmentWatcher of one stream, and when they have stalled.
+"""Encoding: FFmpeg, its SegmentWatcher and its feed, and when they have stalled.
 
 Used by the StreamActor alone, in its thread. The feed's and FFmpeg's threads only tell the StreamActor.
 """
@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from actors.base import Ref, tell
+from actors.feeding import Feeding
 from actors.segment_watcher import SegmentWatcher
 from actors.services import Services
 from streamkit.backoff import Backoff
@@ -28,7 +29,6 @@ from streamkit.messages import (
     SourceJoined,
     WatchRun,
 )
-from streamkit.rtmp.loop import FeedHandle
 from streamkit.types import MediaSequence, Rendition, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
 
 logger = logging.getLogger(__name__)
@@ -85,72 +85,36 @@ class Encoding:
         self._owner = owner
         self._reports = _Reports(owner)
         self._extra = {"key": key}
-        self._feed: FeedHandle | None = None
-        self._feed_kind = services.default_source
-        self._feed_number = 0
-        self._feed_bytes = 0
-        self._feed_moved_at = 0.0
+        self.feed = Feeding(key, services, self._reports)
         self._run: _Run | None = None
         self._run_number = 0
         self._watcher: Ref | None = None
         self._failures = 0
         self._backoff = Backoff(first=Seconds(0.25), limit=Seconds(10.0), random=random.random)
         self._restart_at = 0.0
-        self.source: SourceInfo | None = None
         self.renditions: tuple[Rendition, ...] = ()
         self.progress = Progress()
         self.restarts = 0
 
     # ---- the feed
 
-    @property
-    def has_feed(self) -> bool:
-        """Whether a connection to the publisher's media is there or being tried."""
-        return self._feed is not None
-
-    def has_feed_of(self, kind: SourceKind) -> bool:
-        """Whether there is such a connection, to this kind of source."""
-        return self._feed is not None and self._feed_kind is kind
-
-    @property
-    def feed_error(self) -> str | None:
-        """Why the connection is not there yet, in one sentence, if the feed knows."""
-        return self._feed.last_error if self._feed is not None else None
-
     def open_feed(self, kind: SourceKind) -> None:
         """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
         self.close_feed()
-        self._feed_number, self._feed_kind = self._feed_number + 1, kind
-        self._feed_bytes, self._feed_moved_at = 0, time.monotonic()
-        rtmp = self._services.rtmp
-        opener = rtmp.open_ingest if kind is SourceKind.INGEST else rtmp.open_pull
-        self._feed = opener(self._key, self._feed_number, self._reports)
-
-    def is_current(self, feed: int) -> bool:
-        """Whether this is the number of the open connection."""
-        return self._feed is not None and feed == self._feed_number
-
-    def source_detected(self, message: SourceDetected) -> bool:
-        """Remember the source; False when the connection is not the current one."""
-        if not self.is_current(message.run):
-            return False
-        self.source = message.source
-        return True
+        self.feed.open(kind)
 
     def source_closed(self, message: SourceClosed) -> bool:
         """Forget the connection; False when it is not the current one."""
-        if not self.is_current(message.run):
+        if not self.feed.is_current(message.run):
             return False
         self.close_feed()
         return True
 
     def close_feed(self) -> None:
         """End the connection: FFmpeg reads the end of its input and finishes its last segment."""
-        if self._feed is not None:
-            self._feed.close()
-            if self._run is not None and self._run.ending_since is None:
-                self._run.ending_since = time.monotonic()
-        self._feed, self.source = None, None
+        if self.feed.is_open and self._run is not None and self._run.ending_since is None:
+            self._run.ending_since = time.monotonic()
+        self.feed.close()
 
     # ---- FFmpeg
 
@@ -170,14 +134,14 @@ class Encoding:
 
     def is_ready(self, now: float) -> bool:
         """Whether an encoder can be started now."""
-        return self._feed is not None and self.source is not None and self._run is None and now >= self._restart_at
+        return self.feed.source is not None and self._run is None and now >= self._restart_at
 
     def plan(self) -> tuple[Rendition, ...]:
         """Return the renditions for the detected source. Raises LadderError or SourceError with one sentence."""
-        if self.source is None:
+        if self.feed.source is None:
             raise SourceError("the source is not known yet")
         ladder = self._services.settings.ladder_for(self._key)
-        return plan_renditions(ladder, self.source, ffmpeg_version=self._services.ffmpeg.version)
+        return plan_renditions(ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version)
 
     def start(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
@@ -189,10 +153,7 @@ class Encoding:
             run.failure = str(error)
             tell(self._watcher, ScanFolder(run=run.request.run))
             return
-        if self._feed is None:
-            stdin.close()
-        else:
-            self._feed.attach(stdin)
+        self.feed.attach(stdin)
 
     def collect(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
         """Report the segments that the encoder of a killed service left behind; FolderScanned follows."""
@@ -215,7 +176,7 @@ class Encoding:
         if run is None or run.request.run != number:
             return False
         run.segments += 1
-        return self._feed is not None and run.feed == self._feed_number
+        return self.feed.is_current(run.feed)
 
     def exited(self, message: EncoderExited) -> None:
         """FFmpeg is gone: collect its last segments. It failed if its input had not ended."""
@@ -249,7 +210,7 @@ class Encoding:
     def check(self, now: float) -> str | None:
         """End what has stalled; return why the source counts as lost, or None."""
         run, settings = self._run, self._services.settings.encoder
-        self._note_feed(now)
+        self.feed.note(now)
         if run is None or run.process is None:
             return None
         if run.ending_since is not None:
@@ -260,7 +221,7 @@ class Encoding:
         limit = settings.stall_timeout if run.out_time > 0 else settings.start_timeout
         if now - run.moved_at <= limit:
             return None
-        if now - self._feed_moved_at > limit / 2:
+        if now - self.feed.moved_at > limit / 2:
             self.close_feed()
             return f"the publisher sent nothing for {limit:g} s"
         run.failure = f"FFmpeg made no progress for {limit:g} s"
@@ -293,18 +254,18 @@ class Encoding:
         request = WatchRun(run=self._run_number, session=session, renditions=names, first_sequence=first_sequence)
         now = time.monotonic()
         self._services.stream_folder(self._key).mkdir(parents=True, exist_ok=True)  # somebody may have removed it
-        self._run = _Run(request=request, feed=self._feed_number, process=None, started_at=now, moved_at=now)
+        self._run = _Run(request=request, feed=self.feed.number, process=None, started_at=now, moved_at=now)
         tell(self._ensure_watcher(), request)
         return self._run
 
     def _spawn(self, run: _Run) -> socket.socket:
         """Start the run's FFmpeg and return the end of its input that is ours."""
-        if self.source is None:
+        if self.feed.source is None:
             raise SourceError("the source is not known yet")
         hls = self._services.settings.hls
         spec = EncoderSpec(
             ffmpeg=self._services.ffmpeg.path,
-            source=self.source,
+            source=self.feed.source,
             renditions=self.renditions,
             folder=self._services.stream_folder(self._key),
             session=run.request.session,
@@ -341,10 +302,3 @@ class Encoding:
                 name=f"watcher {self._key}",
             )
         return self._watcher
-
-    def _note_feed(self, now: float) -> None:
-        if self._feed is None:
-            return
-        # A source that is made to wait is not to blame for what it does not send.
-        if self._feed.bytes_received != self._feed_bytes or self._feed.is_paused:
-            self._feed_bytes, self._feed_moved_at = self._feed.bytes_received, now

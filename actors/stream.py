@@ -146,7 +146,7 @@ class StreamActor(BaseActor):
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
             tell(self._services.database, RecallStream(key=self._key, urn=self.actor_urn))
-        if not self._encoding.has_feed_of(self._kind):
+        if not self._encoding.feed.is_open_to(self._kind):
             self._encoding.open_feed(self._kind)
             if self._kind is SourceKind.PULL:
                 return  # the publisher waits for SourceJoined
@@ -162,11 +162,11 @@ class StreamActor(BaseActor):
     # ---- the source
 
     def _source_joined(self, message: SourceJoined) -> None:
-        if self._encoding.is_current(message.run):
+        if self._encoding.feed.is_current(message.run):
             answer_publish(self._joined)
 
     def _source_detected(self, message: SourceDetected) -> None:
-        if self._encoding.source_detected(message):
+        if self._encoding.feed.detected(message):
             self._life.move(StreamEvent.SOURCE_DETECTED)
             if self._state is StreamState.RECONNECTING:  # the publisher is back: now its first segment is awaited
                 self._life.wait(self._settings.sessions.connect_timeout)
@@ -198,7 +198,7 @@ class StreamActor(BaseActor):
 
     def _ask_for_publisher(self) -> None:
         """A pulled stream may still be there although its connection ended: the RTMP server knows."""
-        is_asked = self._publisher_left or self._encoding.has_feed
+        is_asked = self._publisher_left or self._encoding.feed.is_open
         if self._state is StreamState.RECONNECTING and not is_asked and self._kind is SourceKind.PULL:
             self._encoding.open_feed(self._kind)
 
@@ -325,7 +325,7 @@ class StreamActor(BaseActor):
         seconds = self._settings.sessions.connect_timeout
         match self._state:
             case StreamState.CONNECTING:
-                why = f": {self._encoding.feed_error}" if self._encoding.feed_error else ""
+                why = f": {self._encoding.feed.error}" if self._encoding.feed.error else ""
                 reason = f"nothing playable came within {seconds:g} s of the publish{why}"
                 self._give_up(reason, StreamEvent.NO_MEDIA)
             case StreamState.RECONNECTING:
@@ -348,4 +348,6 @@ class StreamActor(BaseActor):
             tell(self.parent, StreamIdle(key=self._key, publish=self._publish))
             return
         encoding = self._encoding
-        self._services.board.publish(self._broadcast.snapshot(encoding.source, encoding.progress, encoding.restarts))
+        self._services.board.publish(
+            self._broadcast.snapshot(encoding.feed.source, encoding.progress, encoding.restarts)
+        )

@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import ceil
 
 from streamkit.errors import LadderError
-from streamkit.settings import LadderSettings, RenditionSettings
+from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SourceInfo, VideoSource
 
 DEFAULT_FPS = Fraction(30)

@@ -3,102 +3,15 @@
 Reading it (YAML with line numbers, environment over YAML, every problem at once) is `settings_loader.py`.
 """
 
-import re
 from fnmatch import fnmatchcase
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from streamkit.settings_fields import Folder, Host, Port, Positive, Section, Text, without_percent, wrong
+from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
 from streamkit.types import Seconds, StreamKey
-
-_BIT_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([kKM])", re.ASCII)
-_LIKE_SESSION_ID = re.compile(r"s[0-9a-hjkmnp-tv-z]{7}", re.ASCII | re.IGNORECASE)
-
-
-def _bits(value: object) -> object:
-    """Return '800k' as 800_000 and '2.5M' as 2_500_000; anything else is left for the type check to refuse."""
-    match = _BIT_RATE.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        return value
-    bits = Fraction(match[1]) * (1_000_000 if match[2] == "M" else 1_000)
-    return int(bits) if bits.denominator == 1 else value
-
-
-def _wrong(model: str, loc: tuple[str | int, ...], found: object, rule: str) -> ValidationError:
-    """Return an error at `loc` below `model`, so that it is reported at that key and not at the whole section."""
-    error = PydanticCustomError("broken_rule", "{rule}", {"rule": rule})
-    return ValidationError.from_exception_data(model, [InitErrorDetails(type=error, loc=loc, input=found)])
-
-
-def _free_name(name: str) -> str:
-    """Refuse rendition names whose playlist `{name}.m3u8` could be another playlist of the same stream."""
-    if name.lower() == "playlist":
-        raise PydanticCustomError("broken_rule", "another name: playlist.m3u8 is the multivariant playlist")
-    if _LIKE_SESSION_ID.fullmatch(name):
-        raise PydanticCustomError("broken_rule", "another name: 's' and 7 base-32 digits is how a session id looks")
-    return name
-
-
-def _not_empty(path: object) -> object:
-    """Refuse '', which would be the working directory."""
-    if path == "":
-        raise PydanticCustomError("broken_rule", "a path that is not empty")
-    return path
-
-
-def _without_percent(path: Path) -> Path:
-    if "%" in str(path):
-        raise PydanticCustomError("broken_rule", "a path without %, because FFmpeg expands it in segment names")
-    return path
-
-
-# A description is the rule in words: settings_loader puts it behind "it must be".
-BitRate = Annotated[
-    int,
-    BeforeValidator(_bits),
-    Field(
-        ge=8_000,
-        le=200_000_000,
-        description="a bit rate from 8000 to 200000000 (800k and 2.5M are understood)",
-    ),
-]
-Positive = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Text = Annotated[str, Field(min_length=1)]
-Host = Annotated[
-    str,
-    Field(
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,253}|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$",
-        description="a host name or an IP address, without scheme and port",
-    ),
-]
-Folder = Annotated[Path, BeforeValidator(_not_empty)]
-RenditionLabel = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$",
-        description="1 to 32 characters from A-Z a-z 0-9 -, beginning with a letter or digit",
-    ),
-    AfterValidator(_free_name),
-]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, strict, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ServerSettings(Section):
@@ -154,7 +67,7 @@ class StorageSettings(Section):
 class HlsSettings(Section):
     """Segments, playlists and how players get what is no longer on local disk."""
 
-    output_dir: Annotated[Folder, AfterValidator(_without_percent)] = Path("/tmp/hls")  # noqa: S108 - the documented default
+    output_dir: Annotated[Folder, AfterValidator(without_percent)] = Path("/tmp/hls")  # noqa: S108 - the documented default
     segment_duration: Annotated[float, Field(ge=1, le=10)] = 2.0
     fast_start: bool = True
     """Make the first two segments of an encoder run half as long, so that players start sooner."""
@@ -226,77 +139,6 @@ class EmbeddedSettings(Section):
     """Holds streamkit.db (SQLite) and objects/ (the local object store)."""
 
 
-class RenditionSettings(Section):
-    """One rung of a ladder as the operator writes it."""
-
-    name: RenditionLabel
-    height: Annotated[int, Field(ge=64, le=8640)] | None = None
-    """Short side of the picture in pixels; width follows the source's aspect. Not for copy or audio_only."""
-    video_codec: Literal["libx264", "copy"] = "libx264"
-    video_bitrate: BitRate | None = None
-    maxrate: BitRate | None = None
-    """Default: 1.07 x video_bitrate."""
-    bufsize: BitRate | None = None
-    """Bits; default: 1.5 x video_bitrate."""
-    max_fps: Annotated[float, Field(ge=1, le=240)] = 60.0
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
-    )
-    tune: Literal["", "zerolatency", "film", "animation", "grain", "stillimage", "fastdecode"] = "zerolatency"
-    profile: Literal["baseline", "main", "high"] = "high"
-    audio_codec: Literal["aac", "copy"] = "aac"
-    audio_bitrate: BitRate = 128_000
-    audio_channels: Annotated[int, Field(ge=1, le=2)] = 2
-    audio_only: bool = False
-
-    @model_validator(mode="after")
-    def _complete(self) -> "RenditionSettings":
-        if self.audio_only or self.video_codec == "copy":
-            return self
-        if self.height is None or self.video_bitrate is None:
-            raise ValueError("an encoded rendition needs 'height' and 'video_bitrate'")
-        return self
-
-
-class LadderSettings(Section):
-    """A named list of renditions, best first."""
-
-    renditions: Annotated[tuple[RenditionSettings, ...], Field(min_length=1, max_length=16)]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "LadderSettings":
-        names = [rendition.name for rendition in self.renditions]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                rule = "another name: a rendition above has this one"
-                raise _wrong("LadderSettings", ("renditions", number, "name"), name, rule)
-        copies = [r for r in self.renditions if r.video_codec == "copy" and not r.audio_only]
-        if copies and len(self.renditions) > 1:
-            raise ValueError(
-                "a 'copy' rendition must be the only one of its ladder: its key frames are the publisher's "
-                "and would not line up with encoded renditions"
-            )
-        return self
-
-
-def _default_ladders() -> dict[str, LadderSettings]:
-    rung = RenditionSettings
-    return {
-        "default": LadderSettings(
-            renditions=(
-                rung(name="1080p", height=1080, video_bitrate=5_000_000, audio_bitrate=160_000),
-                rung(name="720p", height=720, video_bitrate=2_800_000),
-                rung(name="480p", height=480, video_bitrate=1_400_000, max_fps=30.0),
-            )
-        ),
-        "copy": LadderSettings(renditions=(rung(name="source", video_codec="copy", audio_codec="copy"),)),
-    }
-
-
-def _with_default_ladders(given: dict[str, LadderSettings]) -> dict[str, LadderSettings]:
-    return {**_default_ladders(), **given}
-
-
 class StreamRule(Section):
     """What is different for the stream keys that `match` names (exactly, or with * ? [])."""
 
@@ -319,8 +161,8 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     default_ladder: str = "default"
-    ladders: Annotated[dict[Text, LadderSettings], AfterValidator(_with_default_ladders)] = Field(
-        default_factory=_default_ladders
+    ladders: Annotated[dict[Text, LadderSettings], AfterValidator(with_default_ladders)] = Field(
+        default_factory=default_ladders
     )
     """Ladders by name. The built-in ones are there always; a ladder of the same name takes the place of one."""
     streams: tuple[StreamRule, ...] = ()
@@ -332,7 +174,7 @@ class Settings(Section):
         for loc, name in named:
             if name is not None and name not in self.ladders:
                 rule = f"the name of a ladder; there are {', '.join(sorted(self.ladders))}"
-                raise _wrong("Settings", loc, name, rule)
+                raise wrong("Settings", loc, name, rule)
         return self
 
     def rule_for(self, key: StreamKey) -> StreamRule:

@@ -8,7 +8,8 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from streamkit.settings import Section, Settings
+from streamkit.settings import Settings
+from streamkit.settings_fields import Section
 
 Loc = tuple[str | int, ...]
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from streamkit import resources
 from streamkit.errors import StreamKitError
 from streamkit.resources import data_dir
-from streamkit.settings import RenditionSettings, Settings, StreamRule
+from streamkit.settings import Settings, StreamRule
+from streamkit.settings_ladder import RenditionSettings
 from streamkit.settings_loader import VARIABLES, load_settings
 
 FILE = Path(__file__).parents[1] / "config" / "streamkit.yaml"

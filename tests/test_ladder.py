@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamkit.errors import LadderError
 from streamkit.ladder import capped_fps, plan_renditions
-from streamkit.settings import LadderSettings, RenditionSettings
+from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import AudioSource, BitsPerSecond, SourceInfo, VideoSource
 
 AAC = AudioSource(codec="aac", sample_rate=48000, channels=2)

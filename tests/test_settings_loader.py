@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from streamkit.errors import ConfigError
-from streamkit.settings import LadderSettings, RenditionSettings, Settings
+from streamkit.settings import Settings
+from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.settings_loader import VARIABLES, config_file, load_settings
 
 RUNG = "{name: a, height: 480, video_bitrate: 800k}"

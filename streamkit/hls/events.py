@@ -3,7 +3,7 @@
 An event carries every number that was decided, so that replaying it decides nothing anew.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
 from math import isfinite
 from typing import Any
@@ -161,9 +161,11 @@ def from_record(record: object) -> Event:
     if not isinstance(record, dict) or kind is None:
         raise ValueError("not an event of the journal")
     expected = {field.name for field in fields(kind)}
-    if set(record) - {"event"} != expected:
+    # A field that came with a newer version has a default, which is what the older one meant.
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if not needed <= set(record) - {"event"} <= expected:
         raise ValueError(f"the fields of {record['event']} are not {', '.join(sorted(expected))}")
-    return kind(**{name: _value(name, record[name]) for name in expected})
+    return kind(**{name: _value(name, value) for name, value in record.items() if name != "event"})
 
 
 def _value(name: str, value: Any) -> Any:

@@ -18,7 +18,7 @@ from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.names import private_playlist_name, segment_name
 from streamkit.ladder import plan_renditions
-from streamkit.settings import LadderSettings, RenditionSettings
+from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import (
     AudioSource,
     MediaSequence,

@@ -10,7 +10,7 @@ import pytest
 from encoder_kit import DEADLINE, Start, begins_with_idr, encoders, first_packets, plan, rung
 
 from streamkit.ffmpeg.demo import build_demo_argv
-from streamkit.settings import RenditionSettings
+from streamkit.settings_ladder import RenditionSettings
 
 pytestmark = [
     pytest.mark.integration,

@@ -1,0 +1,80 @@
+"""Feeding: the connection to one publisher's media, and whether anything comes from it.
+
+Used by Encoding and the StreamActor alone, in the actor's thread.
+"""
+
+import socket
+import time
+
+from actors.services import Services
+from streamkit.messages import SourceDetected
+from streamkit.rtmp.feed import FeedListener
+from streamkit.rtmp.loop import FeedHandle
+from streamkit.types import SourceInfo, SourceKind, StreamKey
+
+
+class Feeding:
+    """At most one connection, numbered: what an older one reports is no longer meant. Times are monotonic."""
+
+    def __init__(self, key: StreamKey, services: Services, listener: FeedListener) -> None:
+        self._key = key
+        self._rtmp = services.rtmp
+        self._listener = listener
+        self._handle: FeedHandle | None = None
+        self._kind = services.default_source
+        self._bytes = 0
+        self.number = 0
+        self.moved_at = 0.0
+        """When something came last."""
+        self.source: SourceInfo | None = None
+        """What the headers of the open connection say; None before they are in."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection to the publisher's media is there or being tried."""
+        return self._handle is not None
+
+    def is_open_to(self, kind: SourceKind) -> bool:
+        """Whether there is such a connection, to this kind of source."""
+        return self._handle is not None and self._kind is kind
+
+    def is_current(self, number: int) -> bool:
+        """Whether this is the number of the open connection."""
+        return self._handle is not None and number == self.number
+
+    @property
+    def error(self) -> str | None:
+        """Why the connection is not there yet, in one sentence, if it knows."""
+        return self._handle.last_error if self._handle is not None else None
+
+    def open(self, kind: SourceKind) -> None:
+        """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
+        self.number, self._kind = self.number + 1, kind
+        self._bytes, self.moved_at = 0, time.monotonic()
+        opener = self._rtmp.open_ingest if kind is SourceKind.INGEST else self._rtmp.open_pull
+        self._handle = opener(self._key, self.number, self._listener)
+
+    def detected(self, message: SourceDetected) -> bool:
+        """Remember the source; False when the connection is not the current one."""
+        if not self.is_current(message.run):
+            return False
+        self.source = message.source
+        return True
+
+    def attach(self, stdin: socket.socket) -> None:
+        """Let FFmpeg read the media from the other end of `stdin`, which is closed when there is no connection."""
+        if self._handle is None:
+            stdin.close()
+        else:
+            self._handle.attach(stdin)
+
+    def close(self) -> None:
+        """End the connection: FFmpeg reads the end of its input. A repeat does nothing."""
+        if self._handle is not None:
+            self._handle.close()
+        self._handle, self.source = None, None
+
+    def note(self, now: float) -> None:
+        """Look whether anything came. A source that is made to wait is not to blame for what it does not send."""
+        if self._handle is not None and (self._handle.bytes_received != self._bytes or self._handle.is_paused):
+            self._bytes, self.moved_at = self._handle.bytes_received, now
