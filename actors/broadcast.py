@@ -14,6 +14,7 @@ from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
 from streamkit.ffmpeg.progress import Progress
+from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
@@ -45,12 +46,13 @@ class Broadcast:
         self._rows = Rows(key, services.database)
         self._extra = {"key": key}
         self._folder = services.stream_folder(key)
-        hls = services.settings.hls
+        settings, hls = services.settings, services.settings.hls
         self._ledger = Ledger(
             key,
-            window=Seconds(hls.window),
+            window=settings.window_for(key),
             segment_duration=Seconds(hls.segment_duration),
             release_deadline=Seconds(hls.release_deadline),
+            dvr=dvr_window(*settings.dvr_for(key)),
         )
         self._journal: Journal | None = None  # opened with the first event: many publishes never become a broadcast
         self._replay()

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from streamkit.settings_fields import Folder, Host, Port, Positive, Section, Text, without_percent, wrong
+from streamkit.settings_fields import DvrDuration, Folder, Host, Port, Positive, Section, Text, without_percent, wrong
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
-from streamkit.types import Seconds, StreamKey
+from streamkit.types import DvrKind, Seconds, StreamKey
 
 
 class ServerSettings(Section):
@@ -73,6 +73,10 @@ class HlsSettings(Section):
     """Make the first two segments of an encoder run half as long, so that players start sooner."""
     window: Annotated[float, Field(ge=6, le=86400)] = 30.0
     """Seconds of media that the live playlists list."""
+    dvr: Literal["none", "sliding", "event"] = "none"
+    """Whether there are DVR playlists beside the live ones: none, the newest `dvr_window`, or the whole broadcast."""
+    dvr_window: DvrDuration = 14_400.0
+    """Seconds of media that sliding DVR playlists list."""
     release_deadline: Positive = 4.0
     """Seconds that a segment number waits for slower renditions before it is listed without them."""
     local_grace: Annotated[float, Field(ge=0)] = 60.0
@@ -145,6 +149,9 @@ class StreamRule(Section):
     match: Text
     ladder: str | None = None
     reconnect_window: Annotated[float, Field(ge=0)] | None = None
+    window: Annotated[float, Field(ge=6, le=86400)] | None = None
+    dvr: Literal["none", "sliding", "event"] | None = None
+    dvr_window: DvrDuration | None = None
 
 
 class Settings(Section):
@@ -189,3 +196,12 @@ class Settings(Section):
         """Return how many seconds a live session of `key` waits for its publisher."""
         window = self.rule_for(key).reconnect_window
         return Seconds(self.sessions.reconnect_window if window is None else window)
+
+    def window_for(self, key: StreamKey) -> Seconds:
+        """Return how many seconds of media the live playlists of `key` list."""
+        return Seconds(self.rule_for(key).window or self.hls.window)
+
+    def dvr_for(self, key: StreamKey) -> tuple[DvrKind, Seconds]:
+        """Return which DVR playlists `key` has, and how many seconds of media sliding ones list."""
+        rule = self.rule_for(key)
+        return DvrKind(rule.dvr or self.hls.dvr), Seconds(rule.dvr_window or self.hls.dvr_window)

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 _BIT_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([kKM])", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LIKE_SESSION_ID = re.compile(r"s[0-9a-hjkmnp-tv-z]{7}", re.ASCII | re.IGNORECASE)
 
 
@@ -21,6 +23,12 @@ def _bits(value: object) -> object:
     return int(bits) if bits.denominator == 1 else value
 
 
+def _seconds(value: object) -> object:
+    """Return '90s', '15m', '4h' and '30d' in seconds; anything else is left for the type check to refuse."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(match[1]) * _UNITS[match[2]] if match else value
+
+
 def wrong(model: str, loc: tuple[str | int, ...], found: object, rule: str) -> ValidationError:
     """Return an error at `loc` below `model`, so that it is reported at that key and not at the whole section."""
     error = PydanticCustomError("broken_rule", "{rule}", {"rule": rule})
@@ -31,6 +39,8 @@ def _free_name(name: str) -> str:
     """Refuse rendition names whose playlist `{name}.m3u8` could be another playlist of the same stream."""
     if name.lower() == "playlist":
         raise PydanticCustomError("broken_rule", "another name: playlist.m3u8 is the multivariant playlist")
+    if name.lower() == "dvr":
+        raise PydanticCustomError("broken_rule", "another name: dvr.m3u8 is the DVR playlist")
     if _LIKE_SESSION_ID.fullmatch(name):
         raise PydanticCustomError("broken_rule", "another name: 's' and 7 base-32 digits is how a session id looks")
     return name
@@ -60,6 +70,11 @@ BitRate = Annotated[
     ),
 ]
 Positive = Annotated[float, Field(gt=0)]
+DvrDuration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(ge=60, le=1_209_600, description="seconds from 60 to 1209600 (30m, 4h and 14d are understood)"),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
 Host = Annotated[

@@ -66,6 +66,14 @@ class StreamState(StrEnum):
         return "error" if self is StreamState.FAILED else "inactive"
 
 
+class DvrKind(StrEnum):
+    """What `hls.dvr` may say."""
+
+    NONE = "none"
+    SLIDING = "sliding"  # the newest hours: the oldest entries leave
+    EVENT = "event"  # the whole broadcast: nothing ever leaves (RFC 8216 4.3.3.5)
+
+
 class SourceKind(StrEnum):
     """Where a stream's FLV comes from."""
 

@@ -32,6 +32,8 @@ NEW_NAME = "it must be another name"
 ENDPOINT = "it must be host or host:port, without http:// (use_ssl chooses the scheme)"
 BUCKET = "it must be 3 to 63 characters from a-z 0-9 . -, beginning and ending with a letter or digit"
 NO_PERCENT = "it must be a path without %, because FFmpeg expands it in segment names"
+DVR = "it must be seconds from 60 to 1209600 (30m, 4h and 14d are understood)"
+DVR_NAME = "dvr.m3u8 is the DVR playlist"
 MULTIVARIANT = "playlist.m3u8 is the multivariant playlist"
 SESSION = "'s' and 7 base-32 digits is how a session id looks"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
@@ -80,6 +82,12 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
         "hls: {window: 1e1}",
         "1:15: hls.window: '1e1' is not valid: it must be a number from 6 to 86400",
     ),
+    "dvr as a duration": (
+        "hls: {dvr: 4h}",
+        "1:12: hls.dvr: '4h' is not valid: it must be one of none, sliding, event",
+    ),
+    "a duration in an unknown unit": ("hls: {dvr_window: 4w}", f"1:19: hls.dvr_window: '4w' is not valid: {DVR}"),
+    "a duration out of range": ("hls: {dvr_window: 30d}", f"1:19: hls.dvr_window: '30d' is not valid: {DVR}"),
     "no choice": ("hls: {delivery: prxy}", "1:17: hls.delivery: 'prxy' is not valid: it must be one of proxy, presign"),
     "text for true or false": (
         "storage: {use_ssl: 'true'}",
@@ -178,6 +186,10 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "rendition named as the multivariant playlist": (
         LADDER.replace("name: a", "name: Playlist"),
         f"1:38: ladders.mine.renditions[0].name: 'Playlist' is not valid: {NEW_NAME}: {MULTIVARIANT}",
+    ),
+    "rendition named as the DVR playlist": (
+        LADDER.replace("name: a", "name: DVR"),
+        f"1:38: ladders.mine.renditions[0].name: 'DVR' is not valid: {NEW_NAME}: {DVR_NAME}",
     ),
     "rendition named as a session": (
         LADDER.replace("name: a", "name: s1hz9xk0"),

@@ -3,6 +3,7 @@
 from itertools import islice
 
 from streamkit.hls.book import Book, Mark
+from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.events import (
     CountersRestored,
     Event,
@@ -31,7 +32,13 @@ class History:
     """Every session of one stream key that still matters. `Ledger` adds the decisions."""
 
     def __init__(
-        self, key: StreamKey, *, window: Seconds, segment_duration: Seconds, release_deadline: Seconds
+        self,
+        key: StreamKey,
+        *,
+        window: Seconds,
+        segment_duration: Seconds,
+        release_deadline: Seconds,
+        dvr: DvrWindow | None = None,
     ) -> None:
         self.key = key
         self.epoch = Epoch(0)
@@ -40,7 +47,10 @@ class History:
         self._nominal_us = round(segment_duration * MICRO)
         self._books: list[Book] = []
         self._pending: dict[str, UnixTime] = {}  # closed at; in the order of closing
-        windows = [LiveWindow(view, window=window, segment_duration=segment_duration) for view in View]
+        windows = [
+            LiveWindow(view, window=window, segment_duration=segment_duration, dvr=dvr if view is View.BUCKET else None)
+            for view in View
+        ]
         self._releases = Releases(self._books, windows, release_deadline)
 
     # ---- what happened -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from streamkit.hls.book import HEALTHY_LAG, Book, Mark, Run, merge_renditions
+from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.segments import MICRO, Segment, View
 from streamkit.types import BitsPerSecond, Rendition, RenditionName, Seconds, UnixTime
 
@@ -46,8 +47,10 @@ class PeakRate:
 class LiveWindow:
     """The newest released numbers of one session, at least `window` seconds and three target durations of them."""
 
-    def __init__(self, view: View, *, window: Seconds, segment_duration: Seconds) -> None:
+    def __init__(self, view: View, *, window: Seconds, segment_duration: Seconds, dvr: DvrWindow | None = None) -> None:
         self.view = view
+        self.dvr = dvr
+        """What the DVR playlists list of the numbers released here; None without them."""
         self.book: Book | None = None
         self.cursor = 0
         """The next number to release."""
@@ -67,6 +70,8 @@ class LiveWindow:
         self.target_duration, self.renditions = self._least_target, ()
         self._run, self._rates, self._span_us, self._longest_us = None, {}, 0, 0
         self._entries.clear()
+        if self.dvr is not None:
+            self.dvr.show(book)
 
     def release(self, at: UnixTime) -> None:
         """List the number at the cursor as it is now, for ever, and let the oldest ones go."""
@@ -82,6 +87,8 @@ class LiveWindow:
         shortest = min(durations.values())
         self._entries.append(_Entry(sequence, shortest, listed))
         self._span_us += shortest
+        if self.dvr is not None:
+            self.dvr.add(shortest, listed, least_us=self._least_us)
         if self.view is View.BUCKET:
             book.listed += len(listed)
         self.cursor += 1
@@ -144,6 +151,10 @@ class LiveWindow:
         """The longest that any playlist of this window was; a rendition's own may be longer by some frames."""
         return self._longest_us + self.target_duration * MICRO
 
+    @property
+    def _least_us(self) -> int:
+        return LEAST_TARGETS * self.target_duration * MICRO
+
     def _can_list(self, mark: Mark) -> bool:
         return mark.is_stored or (self.view is View.LOCAL and mark is Mark.CLOSED)
 
@@ -166,8 +177,7 @@ class LiveWindow:
 
     def _slide(self, at: UnixTime) -> None:
         self._longest_us = max(self._longest_us, self._span_us)
-        least_us = max(self._window_us, LEAST_TARGETS * self.target_duration * MICRO)
-        while self._span_us - self._entries[0].span_us >= least_us:
+        while self._span_us - self._entries[0].span_us >= max(self._window_us, self._least_us):
             if self.view is View.LOCAL:
                 self._book.unlist(self._entries[0].sequence, at, self._playlist_us)
             self._span_us -= self._entries.popleft().span_us

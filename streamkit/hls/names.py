@@ -8,12 +8,17 @@ from streamkit.types import MediaSequence, RenditionName, Seconds, SessionId, St
 MULTIVARIANT = "playlist.m3u8"
 """The live entry point: the multivariant playlist, or the media playlist of a one-rendition ladder."""
 
+DVR = "dvr.m3u8"
+"""The entry point of the hours before live, where `hls.dvr` is on."""
+
 _SESSION = r"s[0-9a-hjkmnp-tv-z]{7}"  # streamkit.types.session_id
 _RENDITION = r"[A-Za-z0-9][A-Za-z0-9-]{0,31}"  # no '_', so that it separates the parts without ambiguity
 _NUMBER = r"0|[1-9][0-9]{0,14}"  # one spelling per number
 _SEGMENT = re.compile(rf"segment_({_SESSION})_({_RENDITION})_({_NUMBER})\.ts", re.ASCII)
 _VOD = re.compile(rf"{_SESSION}(?:_{_RENDITION})?\.m3u8", re.ASCII)
 _LIVE = re.compile(rf"{_RENDITION}\.m3u8", re.ASCII)
+
+_DVR = re.compile(rf"dvr(?:_{_RENDITION})?\.m3u8", re.ASCII)
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -58,6 +63,16 @@ def media_playlist_name(rendition: RenditionName) -> str:
     return f"{rendition}.m3u8"
 
 
+def dvr_media_name(rendition: RenditionName) -> str:
+    """Return the name of a rendition's DVR playlist."""
+    return f"dvr_{rendition}.m3u8"
+
+
+def is_dvr_name(name: str) -> bool:
+    """Return whether this is a DVR playlist, which may list hours."""
+    return _DVR.fullmatch(name) is not None
+
+
 def vod_multivariant_name(session: SessionId) -> str:
     """Return the name of the entry point of a whole broadcast."""
     return f"{session}.m3u8"
@@ -80,7 +95,7 @@ def object_name(key: StreamKey, file: str) -> str:
 
 def is_public_name(name: str) -> bool:
     """Return whether a stream's file of this name may ever be served; the whole name must match."""
-    return any(pattern.fullmatch(name) for pattern in (_SEGMENT, _LIVE, _VOD))
+    return any(pattern.fullmatch(name) for pattern in (_SEGMENT, _LIVE, _VOD, _DVR))
 
 
 def content_type(name: str) -> str:

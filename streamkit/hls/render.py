@@ -1,6 +1,6 @@
 """Playlists as text: pure functions of the ledger. RFC 8216 sections beside each tag; 8216bis for EXT-X-GAP."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -11,7 +11,7 @@ from streamkit.hls.ledger import Ledger
 from streamkit.hls.live import LiveWindow, PeakRate
 from streamkit.hls.names import MULTIVARIANT, media_playlist_name, vod_media_name, vod_multivariant_name
 from streamkit.hls.segments import MICRO, Segment, View
-from streamkit.types import BitsPerSecond, Rendition, SessionId, UnixTime
+from streamkit.types import BitsPerSecond, Rendition, RenditionName, SessionId, UnixTime
 
 _VERSION = (
     "#EXT-X-VERSION:3"  # 4.3.1.2, 7: for decimals in EXTINF; the same for ever, since a live file must not change
@@ -55,7 +55,7 @@ def render_view(ledger: Ledger, view: View, *, media: Container[str] | None = No
         if media is None or media_playlist_name(rendition.name) in media
     }
     only = next(iter(files.values()), None) if len(window.renditions) == 1 else None
-    return files | {MULTIVARIANT: only or render_multivariant(_live_variants(window)).encode()}
+    return files | {MULTIVARIANT: only or render_multivariant(live_variants(window)).encode()}
 
 
 def render_vod(ledger: Ledger, session: SessionId | None = None) -> dict[str, bytes]:
@@ -82,13 +82,20 @@ def render_media(
     segments: Iterable[Segment], *, target_duration: int, ended: bool = False, kind: str | None = None
 ) -> str:
     """Return a media playlist of at least one segment; `kind` is the EXT-X-PLAYLIST-TYPE."""
-    entries: list[str] = []
-    first: Segment | None = None
+    texts: list[str] = []
+    before: Segment | None = None
     for segment in segments:
-        entries += _entry(segment, dated=first is None or segment.starts_discontinuity)
-        first = first or segment
-    if first is None:
+        if before is None:
+            texts.append(head_text(segment, target_duration=target_duration, kind=kind))
+        texts.append(entry_text(segment, before))
+        before = segment
+    if before is None:
         raise ValueError("a media playlist needs a segment")
+    return "".join([*texts, tail_text(ended=ended)])
+
+
+def head_text(first: Segment, *, target_duration: int, kind: str | None = None) -> str:
+    """Return the lines above the first entry of a media playlist."""
     head = [
         "#EXTM3U",  # 4.3.1.1
         _VERSION,
@@ -99,8 +106,22 @@ def render_media(
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity - first.starts_discontinuity}",
     ]
     head += [f"#EXT-X-PLAYLIST-TYPE:{kind}"] if kind else []  # 4.3.3.5
-    end = ["#EXT-X-ENDLIST"] if ended else []  # 4.3.3.4
-    return "\n".join([*head, *entries, *end, ""])
+    return "\n".join([*head, ""])
+
+
+def entry_text(segment: Segment, before: Segment | None) -> str:
+    """Return the lines of an entry that follows on `before`; None: of the first one, which repeats what applies."""
+    lines = ["#EXT-X-DISCONTINUITY"] if segment.starts_discontinuity else []  # 4.3.2.3
+    if before is None or segment.starts_discontinuity:
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.program_date_time)}")  # 4.3.2.6
+    if segment.gap:
+        lines.append("#EXT-X-GAP")  # 8216bis 4.4.4.7
+    return "\n".join([*lines, f"#EXTINF:{segment.duration:.6f},", segment.name, ""])  # 4.3.2.1
+
+
+def tail_text(*, ended: bool) -> str:
+    """Return the lines below the last entry."""
+    return "#EXT-X-ENDLIST\n" if ended else ""  # 4.3.3.4
 
 
 def render_vod_media(segments: list[Segment]) -> str:
@@ -115,15 +136,6 @@ def render_multivariant(variants: Iterable[Variant]) -> str:
     for variant in variants:
         lines += [f"#EXT-X-STREAM-INF:{','.join(_attributes(variant))}", variant.uri]  # 4.3.4.2
     return "\n".join([*lines, ""])
-
-
-def _entry(segment: Segment, *, dated: bool) -> list[str]:
-    lines = ["#EXT-X-DISCONTINUITY"] if segment.starts_discontinuity else []  # 4.3.2.3
-    if dated:
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.program_date_time)}")  # 4.3.2.6
-    if segment.gap:
-        lines.append("#EXT-X-GAP")  # 8216bis 4.4.4.7
-    return [*lines, f"#EXTINF:{segment.duration:.6f},", segment.name]  # 4.3.2.1
 
 
 def _date(at: UnixTime) -> str:
@@ -141,7 +153,7 @@ def _attributes(variant: Variant) -> list[str]:
     return attributes
 
 
-def _live_variants(window: LiveWindow) -> list[Variant]:
+def live_variants(window: LiveWindow, uri: Callable[[RenditionName], str] = media_playlist_name) -> list[Variant]:
     """Return the variants that a live player may choose from.
 
     BANDWIDTH is what the encoder may use, or the measured peak when that is higher, rounded up to two digits: the
@@ -152,7 +164,7 @@ def _live_variants(window: LiveWindow) -> list[Variant]:
         encoder_peak = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * _OVERHEAD // 100
         peak = _two_digits_up(max(encoder_peak, window.peak(rendition.name)))
         average = (rendition.video_bitrate + rendition.audio_bitrate) * _OVERHEAD // 100 or peak
-        variants.append(_variant(rendition, media_playlist_name(rendition.name), peak, average))
+        variants.append(_variant(rendition, uri(rendition.name), peak, average))
     return variants
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from streamkit.errors import ObjectNotFoundError, StoreError
-from streamkit.hls.names import object_name
+from streamkit.hls.names import is_dvr_name, object_name
 from streamkit.settings import Settings
 from streamkit.snapshots import Playlist, SnapshotBoard
 from streamkit.storage.base import ObjectStore
@@ -38,7 +38,12 @@ class WholeSegments:
         self._heads: OrderedDict[str, str] = OrderedDict()
 
     def remember(self, key: StreamKey, playlist: Playlist) -> None:
-        """Note what a playlist that goes to a player lists, so that it can be fetched after it left the playlist."""
+        """Note what a playlist that goes to a player lists, so that it can be fetched after it left the playlist.
+
+        DVR playlists add nothing: what they list is in the store, and was in a live playlist before.
+        """
+        if is_dvr_name(playlist.name):
+            return
         where = object_name(key, playlist.name)
         if self._heads.get(where) == playlist.etag:
             return
@@ -56,7 +61,9 @@ class WholeSegments:
             return True
         snapshot = self._board.get(key)
         line = b"\n" + name.encode() + b"\n"
-        return snapshot is not None and any(line in playlist.body for playlist in snapshot.playlists.values())
+        return snapshot is not None and any(
+            line in playlist.body for name, playlist in snapshot.playlists.items() if not is_dvr_name(name)
+        )
 
 
 class Media:

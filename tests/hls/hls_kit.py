@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.events import Event
 from streamkit.hls.ledger import Ledger
 from streamkit.hls.names import segment_name
@@ -43,12 +44,19 @@ def rung(name: str, height: int = 720, *, video_codec: str = "libx264", **change
     return Rendition(**(values | changes))  # type: ignore[arg-type]
 
 
-def new_ledger(*, window: float = 12.0, segment_duration: float = 2.0, release_deadline: float = 4.0) -> Ledger:
+def new_ledger(
+    *,
+    window: float = 12.0,
+    segment_duration: float = 2.0,
+    release_deadline: float = 4.0,
+    dvr: DvrWindow | None = None,
+) -> Ledger:
     return Ledger(
         StreamKey("key"),
         window=Seconds(window),
         segment_duration=Seconds(segment_duration),
         release_deadline=Seconds(release_deadline),
+        dvr=dvr,
     )
 
 

@@ -7,7 +7,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from streamkit.hls.dvr import DvrWindow
+from streamkit.hls.dvr_text import DvrText
 from streamkit.hls.events import from_record, to_record
+from streamkit.hls.ledger import Ledger
 from streamkit.hls.names import parse_segment_name
 from streamkit.hls.render import render_view, render_vod
 from streamkit.hls.segments import View
@@ -19,9 +22,12 @@ LADDERS = (("1080p", "720p", "480p"), ("720p", "480p"), ("720p",), ("480p", "aud
 class AnyStream(RuleBasedStateMachine):
     """A stream to which anything happens that can, and players who remember all they were ever told."""
 
+    dvr_window: float | None = 20.0
+
     def __init__(self) -> None:
         super().__init__()
-        self.stream = Stream(new_ledger())
+        self.stream = Stream(self.new_ledger())
+        self.dvr = DvrText(self.stream.ledger)
         self.following: dict[str, int] = {}
         self.closed: set[str] = set()
         self.uploaded: set[str] = set()
@@ -30,6 +36,9 @@ class AnyStream(RuleBasedStateMachine):
         self.told: dict[tuple[View, str, int], tuple[object, ...]] = {}
         self.targets: dict[tuple[View, str], int] = {}
         self.ended: dict[tuple[View, str], str] = {}
+
+    def new_ledger(self) -> Ledger:
+        return new_ledger(dvr=DvrWindow(None if self.dvr_window is None else Seconds(self.dvr_window)))
 
     # ---- what can happen ---------------------------------------------------------------------------------------
 
@@ -147,6 +156,12 @@ class AnyStream(RuleBasedStateMachine):
                 playlist = Parsed(body.decode())
                 if not playlist.is_multivariant:
                     self._player_looks(view, url, playlist)
+        for url, body in self.dvr.render().items():
+            playlist = Parsed(body.decode())
+            if not playlist.is_multivariant and url != "dvr.m3u8":
+                self._player_looks(View.BUCKET, url, playlist)
+                book = self.stream.ledger.window(View.BUCKET).book
+                assert self.dvr_window is not None or playlist.media_sequence == (book.first if book else None)
 
     def _player_looks(self, view: View, url: str, playlist: Parsed) -> None:
         before = self.headers.get((view, url), (0, 0))
@@ -187,11 +202,12 @@ class AnyStream(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """After a crash at any moment the journal leads to the very same bytes."""
-        ledger, again = self.stream.ledger, new_ledger()
+        ledger, again = self.stream.ledger, self.new_ledger()
         for event in self.stream.events:
             again.apply(from_record(json.loads(json.dumps(to_record(event)))))
         for view in View:
             assert render_view(again, view) == render_view(ledger, view)
+        assert DvrText(again).render() == self.dvr.render() == DvrText(ledger).render()
         assert render_vod(again) == render_vod(ledger)
         assert again.pending() == ledger.pending()
         assert again.counters() == ledger.counters()
@@ -214,7 +230,16 @@ class AnyStream(RuleBasedStateMachine):
         self.players_look()
 
 
-TestAnyStream = AnyStream.TestCase
-TestAnyStream.settings = settings(
+class AnyEvent(AnyStream):
+    """The same with DVR playlists that never lose an entry."""
+
+    dvr_window = None
+
+
+SETTINGS = settings(
     max_examples=40, stateful_step_count=30, deadline=None, phases=(Phase.reuse, Phase.generate, Phase.shrink)
 )
+TestAnyStream = AnyStream.TestCase
+TestAnyStream.settings = SETTINGS
+TestAnyEvent = AnyEvent.TestCase
+TestAnyEvent.settings = settings(SETTINGS, max_examples=15)
