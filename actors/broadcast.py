@@ -23,8 +23,8 @@ from streamkit.snapshots import StreamSnapshot
 from streamkit.types import (
     BitsPerSecond,
     MediaSequence,
-    Rendition,
     RenditionName,
+    RunPlan,
     Seconds,
     SessionId,
     SourceInfo,
@@ -134,9 +134,13 @@ class Broadcast:
         self._save_session(self._state)
         logger.info("Opened session %s", self.session, extra=self._extra)
 
-    def begin_run(self, renditions: tuple[Rendition, ...]) -> MediaSequence:
+    def takes(self, plan: RunPlan) -> bool:
+        """Whether the open session can go on with such a run."""
+        return self._ledger.takes(plan)
+
+    def begin_run(self, plan: RunPlan) -> MediaSequence:
         """Begin an encoder run and return the number of its first segments."""
-        event = self._ledger.begin_run(renditions)
+        event = self._ledger.begin_run(plan.renditions, plan.segment_format)
         self._rates.clear()
         self._record(event)
         self._save_session(self._state)
@@ -167,10 +171,8 @@ class Broadcast:
     def upload_failed(self, message: UploadFailed) -> None:
         """Remember why until the store takes something; a segment whose file is gone is lost, and named as such."""
         self._upload_error = f"upload of {message.name}: {message.error}"
-        if message.gone and self._record(self._ledger.lose(message.name, UnixTime(time.time()))):
-            logger.error("Lost %s: %s", message.name, message.error, extra=self._extra)
-            self._last_error = f"{message.name} was lost: {message.error}"
-            self._segment_changed(message.name)
+        for name in self._bucket.gone(message.name) if message.gone else ():
+            self._lose(name, message.error)
 
     def end_run(self) -> None:
         """FFmpeg ended and its folder was scanned: what only some renditions have becomes gaps in the others."""
@@ -191,7 +193,7 @@ class Broadcast:
         self._stopped_at = self._stopped_at or now
         self._save_stream()
 
-    def recover(self) -> tuple[SessionId, tuple[Rendition, ...], MediaSequence] | None:
+    def recover(self) -> tuple[SessionId, RunPlan, MediaSequence] | None:
         """Upload what a killed service left; return the run whose folder must be scanned for more, if any."""
         for segment in self._ledger.pending():
             self._bucket.upload(segment)
@@ -285,6 +287,12 @@ class Broadcast:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._journal = Journal(path)
         return self._journal
+
+    def _lose(self, name: str, error: str) -> None:
+        if self._record(self._ledger.lose(name, UnixTime(time.time()))):
+            logger.error("Lost %s: %s", name, error, extra=self._extra)
+            self._last_error = f"{name} was lost: {error}"
+            self._segment_changed(name)
 
     def _segment_changed(self, name: str) -> None:
         segment = self._ledger.segment(name)

@@ -27,6 +27,8 @@ class Bucket:
         self._bodies: dict[str, bytes] = {}  # newest body of each playlist that was given to the Uploader
         self._unstored: dict[str, int] = {}  # playlist -> the version whose acknowledgement is missing
         self._stored: set[str] = set()  # playlists that the store has in some version
+        self._inits: set[str] = set()  # initialization sections that the store has
+        self._waiting: dict[str, list[Segment]] = {}  # segments until the store has their initialization section
 
     @property
     def unstored(self) -> int:
@@ -38,8 +40,13 @@ class Bucket:
         return all(name in self._stored and name not in self._unstored for name in files)
 
     def upload(self, segment: Segment) -> None:
-        """Store a segment."""
-        self._tell(UploadSegment(name=segment.name, path=self._folder / segment.name, size=segment.size))
+        """Store a segment; first what it needs, so that the ledger may list whatever the store acknowledged."""
+        if segment.init is None or segment.init in self._inits:
+            self._send(segment.name)
+            return
+        if segment.init not in self._waiting:
+            self._send(segment.init)
+        self._waiting.setdefault(segment.init, []).append(segment)
 
     def put(self, files: dict[str, bytes], *, entry: str) -> None:
         """Store the playlists whose bytes changed; `entry`, which names the others, once all those are there."""
@@ -50,13 +57,23 @@ class Bucket:
             self._put(entry, files[entry])
 
     def stored(self, message: ObjectStored) -> bool:
-        """Note a playlist's acknowledgement; False when the object is none of the playlists."""
+        """Note a playlist's or initialization section's acknowledgement; False when the object is a segment."""
+        if message.name in self._waiting:
+            self._inits.add(message.name)
+            for segment in self._waiting.pop(message.name):
+                self._send(segment.name)
+            return True
         if message.name not in self._bodies:
             return False
         self._stored.add(message.name)
         if self._unstored.get(message.name) == message.version:
             del self._unstored[message.name]
         return True
+
+    def gone(self, name: str) -> tuple[str, ...]:
+        """Return the segments that are lost with this local file: itself, or those that wait for it."""
+        waiting = self._waiting.pop(name, None)
+        return (name,) if waiting is None else tuple(segment.name for segment in waiting)
 
     def forget(self, files: Iterable[str]) -> None:
         """Keep nothing of these playlists, which the store has; one that changes all the same is put again."""
@@ -69,6 +86,7 @@ class Bucket:
         if self._uploader is None or self._uploader.actor_urn != urn:
             return
         self._uploader = None
+        self._waiting.clear()
         for segment in pending:
             self.upload(segment)
         for name in self._unstored:
@@ -78,6 +96,9 @@ class Bucket:
         """Stop the Uploader; what is not stored is uploaded after the next start."""
         if self._uploader is not None:
             self._uploader.stop(block=False)
+
+    def _send(self, name: str) -> None:
+        self._tell(UploadSegment(name=name, path=self._folder / name))
 
     def _put(self, name: str, body: bytes) -> None:
         if self._bodies.get(name) == body:

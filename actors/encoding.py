@@ -29,7 +29,7 @@ from streamkit.messages import (
     SourceJoined,
     WatchRun,
 )
-from streamkit.types import MediaSequence, Rendition, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
+from streamkit.types import MediaSequence, RunPlan, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,6 @@ class Encoding:
         self._failures = 0
         self._backoff = Backoff(first=Seconds(0.25), limit=Seconds(10.0), random=random.random)
         self._restart_at = 0.0
-        self.renditions: tuple[Rendition, ...] = ()
         self.progress = Progress()
         self.restarts = 0
 
@@ -136,28 +135,28 @@ class Encoding:
         """Whether an encoder can be started now."""
         return self.feed.source is not None and self._run is None and now >= self._restart_at
 
-    def plan(self) -> tuple[Rendition, ...]:
-        """Return the renditions for the detected source. Raises LadderError or SourceError with one sentence."""
+    def plan(self) -> RunPlan:
+        """Return what to encode of the detected source. Raises LadderError or SourceError with one sentence."""
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
         ladder = self._services.settings.ladder_for(self._key)
-        return plan_renditions(ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version)
+        renditions = plan_renditions(ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version)
+        return RunPlan(renditions=renditions, segment_format=self._services.settings.segment_format_of(ladder))
 
-    def start(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
+    def start(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
-        self.renditions = renditions
-        run = self._begin_run(session, renditions, first_sequence)
+        run = self._begin_run(session, plan, first_sequence)
         try:
-            stdin = self._spawn(run)
+            stdin = self._spawn(run, plan)
         except (OSError, EncoderNotFoundError) as error:
             run.failure = str(error)
             tell(self._watcher, ScanFolder(run=run.request.run))
             return
         self.feed.attach(stdin)
 
-    def collect(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> None:
+    def collect(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
         """Report the segments that the encoder of a killed service left behind; FolderScanned follows."""
-        run = self._begin_run(session, renditions, first_sequence)
+        run = self._begin_run(session, plan, first_sequence)
         run.feed = 0
         tell(self._watcher, ScanFolder(run=run.request.run))
 
@@ -248,17 +247,21 @@ class Encoding:
 
     # ---- helpers
 
-    def _begin_run(self, session: SessionId, renditions: tuple[Rendition, ...], first_sequence: MediaSequence) -> _Run:
+    def _begin_run(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> _Run:
         self._run_number += 1
-        names = tuple(rendition.name for rendition in renditions)
-        request = WatchRun(run=self._run_number, session=session, renditions=names, first_sequence=first_sequence)
+        request = WatchRun(
+            run=self._run_number,
+            session=session,
+            renditions=tuple(rendition.name for rendition in plan.renditions),
+            first_sequence=first_sequence,
+        )
         now = time.monotonic()
         self._services.stream_folder(self._key).mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         self._run = _Run(request=request, feed=self.feed.number, process=None, started_at=now, moved_at=now)
         tell(self._ensure_watcher(), request)
         return self._run
 
-    def _spawn(self, run: _Run) -> socket.socket:
+    def _spawn(self, run: _Run, plan: RunPlan) -> socket.socket:
         """Start the run's FFmpeg and return the end of its input that is ours."""
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
@@ -266,7 +269,8 @@ class Encoding:
         spec = EncoderSpec(
             ffmpeg=self._services.ffmpeg.path,
             source=self.feed.source,
-            renditions=self.renditions,
+            renditions=plan.renditions,
+            segment_format=plan.segment_format,
             folder=self._services.stream_folder(self._key),
             session=run.request.session,
             first_sequence=run.request.first_sequence,

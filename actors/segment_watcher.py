@@ -8,7 +8,7 @@ Its death costs nothing: the StreamActor starts another, which reads the same pl
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from actors.folder_watch import FolderWatch
 from actors.timers import Timers
 from streamkit.ffmpeg.private_playlist import ListedSegment, parse_private_playlist
 from streamkit.hls.names import SegmentName, parse_segment_name, private_playlist_name, segment_name
+from streamkit.hls.wholeness import is_whole_init, is_whole_segment
 from streamkit.messages import FilesClosed, FolderScanned, ScanFolder, SegmentClosed, Wake, WatchRun
-from streamkit.types import MediaSequence, RenditionName, Seconds, UnixTime
+from streamkit.types import MediaSequence, RenditionName, Seconds, SegmentFormat, UnixTime
 
 logger = logging.getLogger(__name__)
 
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
-TS_PACKET = 188  # bytes; a whole MPEG-TS segment is a multiple of it
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
 BEING_WRITTEN = ".tmp"  # FFmpeg's suffix of a playlist that it then renames
 
@@ -137,40 +137,45 @@ class SegmentWatcher(BaseActor):
             self._report(run, parsed, listed)
 
     def _report(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
-        rendition = parsed.rendition
-        for sequence in range(run.next[rendition], parsed.sequence):
+        for sequence in range(run.next[parsed.rendition], parsed.sequence):
             # It left FFmpeg's playlist before we read it: the file is whole, only its exact duration is lost.
-            skipped = segment_name(run.request.session, rendition, MediaSequence(sequence))
-            logger.warning("The duration of %s is not known, assuming the target duration", skipped)
-            self._tell_closed(run, rendition, MediaSequence(sequence), skipped, self._segment_duration)
-        self._tell_closed(run, rendition, parsed.sequence, listed.name, listed.duration)
+            skipped = replace(parsed, sequence=MediaSequence(sequence))
+            name = segment_name(skipped.session, skipped.rendition, skipped.sequence, skipped.segment_format)
+            logger.warning("The duration of %s is not known, assuming the target duration", name)
+            self._tell_closed(run, skipped, ListedSegment(name, self._segment_duration, listed.init))
+        self._tell_closed(run, parsed, listed)
 
-    def _tell_closed(
-        self, run: _Run, rendition: RenditionName, sequence: MediaSequence, name: str, duration: Seconds
-    ) -> None:
-        run.next[rendition] = MediaSequence(sequence + 1)
-        path = self._folder / name
+    def _tell_closed(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
+        run.next[parsed.rendition] = MediaSequence(parsed.sequence + 1)
+        path = self._folder / listed.name
         try:
             stat = path.stat()
-        except FileNotFoundError:
-            logger.error("%s is in FFmpeg's playlist but not on disk", name)
-            size, closed_at = 0, UnixTime(time.time())
-        else:
             size, closed_at = stat.st_size, UnixTime(stat.st_mtime)
-            if size % TS_PACKET or not size:
+            if (broken := self._broken(path, size, parsed.segment_format, listed.init)) is not None:
                 # FFmpeg says nothing of a full disk, and lists what it could not write.
-                logger.error("%s is not whole (%d bytes) and is left out: is the disk full?", name, size)
+                logger.error("%s is not whole, and %s is left out: is the disk full?", broken, listed.name)
                 size = 0
+        except FileNotFoundError:
+            logger.error("%s is in FFmpeg's playlist but not on disk", listed.name)
+            size, closed_at = 0, UnixTime(time.time())
         message = SegmentClosed(
             run=run.request.run,
-            rendition=rendition,
-            sequence=sequence,
+            rendition=parsed.rendition,
+            sequence=parsed.sequence,
             path=path,
             size=size,
-            duration=duration,
+            duration=listed.duration,
             closed_at=closed_at,
         )
         tell(self.parent, message)
+
+    def _broken(self, path: Path, size: int, segment_format: SegmentFormat, init: str | None) -> str | None:
+        """Return which file is cut short, the segment or the initialization section that it needs; None when none."""
+        if not is_whole_segment(path, size, segment_format):
+            return f"{path.name} ({size} bytes)"
+        if segment_format is SegmentFormat.FMP4 and not (init and is_whole_init(self._folder / init)):
+            return init or "the initialization section"
+        return None
 
 
 def _read_playlist(path: Path) -> str:

@@ -48,7 +48,7 @@ from streamkit.messages import (
     Tick,
     UploadFailed,
 )
-from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTime
+from streamkit.types import RunPlan, Seconds, SourceKind, StreamKey, StreamState, UnixTime
 
 logger = logging.getLogger(__name__)
 
@@ -211,13 +211,20 @@ class StreamActor(BaseActor):
         if not self._broadcast.knows_numbers and now < self._recall_deadline:
             return
         try:
-            renditions = self._encoding.plan()
-            if not self._broadcast.is_open:
-                self._broadcast.open(UnixTime(time.time()))
-            first = self._broadcast.begin_run(renditions)
-            self._encoding.start(self._broadcast.session, renditions, first)
+            plan = self._encoding.plan()
+            self._open_session(plan)
+            first = self._broadcast.begin_run(plan)
+            self._encoding.start(self._broadcast.session, plan, first)
         except StreamKitError as error:
             self._give_up(str(error))
+
+    def _open_session(self, plan: RunPlan) -> None:
+        """Open a session unless one is open that goes on; a configuration that changed may not allow that."""
+        now = UnixTime(time.time())
+        if self._broadcast.is_open and not self._broadcast.takes(plan):
+            self._broadcast.end(now, "the segment format changed", failed=False)
+        if not self._broadcast.is_open:
+            self._broadcast.open(now)
 
     def _segment_closed(self, message: SegmentClosed) -> None:
         self._broadcast.segment_closed(message)

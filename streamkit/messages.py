@@ -327,11 +327,13 @@ class FilesClosed(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadSegment(Message):
-    """StreamActor -> Uploader: store this file. Retried with backoff until acknowledged. A repeat is ignored."""
+    """StreamActor -> Uploader: store this file, a segment or its initialization section.
+
+    Retried with backoff until acknowledged. A repeat is ignored.
+    """
 
     name: str
     path: Path
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

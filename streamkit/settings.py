@@ -9,9 +9,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from streamkit.settings_fields import DvrDuration, Folder, Host, Port, Positive, Section, Text, without_percent, wrong
+from streamkit.settings_fields import (
+    Container,
+    DvrDuration,
+    Folder,
+    Host,
+    Port,
+    Positive,
+    Section,
+    Text,
+    without_percent,
+    wrong,
+)
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
-from streamkit.types import DvrKind, Seconds, StreamKey
+from streamkit.types import DvrKind, Seconds, SegmentFormat, StreamKey
 
 
 class ServerSettings(Section):
@@ -68,6 +79,8 @@ class HlsSettings(Section):
     """Segments, playlists and how players get what is no longer on local disk."""
 
     output_dir: Annotated[Folder, AfterValidator(without_percent)] = Path("/tmp/hls")  # noqa: S108 - the documented default
+    segment_format: Container = SegmentFormat.MPEGTS
+    """Container of the segments; a ladder may have another one."""
     segment_duration: Annotated[float, Field(ge=1, le=10)] = 2.0
     fast_start: bool = True
     """Make the first two segments of an encoder run half as long, so that players start sooner."""
@@ -191,6 +204,10 @@ class Settings(Section):
     def ladder_for(self, key: StreamKey) -> LadderSettings:
         """Return the ladder that `key` is encoded with."""
         return self.ladders[self.rule_for(key).ladder or self.default_ladder]
+
+    def segment_format_of(self, ladder: LadderSettings) -> SegmentFormat:
+        """Return the container of what `ladder` encodes."""
+        return ladder.segment_format or self.hls.segment_format
 
     def reconnect_window_for(self, key: StreamKey) -> Seconds:
         """Return how many seconds a live session of `key` waits for its publisher."""

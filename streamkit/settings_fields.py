@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from streamkit.types import SegmentFormat
+
 _BIT_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([kKM])", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -53,6 +55,11 @@ def _not_empty(path: object) -> object:
     return path
 
 
+def _container(value: object) -> object:
+    """Return the format of this name; anything else is left for the type check to refuse."""
+    return next((one for one in SegmentFormat if one == value), value)
+
+
 def without_percent(path: Path) -> Path:
     if "%" in str(path):
         raise PydanticCustomError("broken_rule", "a path without %, because FFmpeg expands it in segment names")
@@ -69,6 +76,7 @@ BitRate = Annotated[
         description="a bit rate from 8000 to 200000000 (800k and 2.5M are understood)",
     ),
 ]
+Container = Annotated[SegmentFormat, BeforeValidator(_container), Field(description="mpegts or fmp4")]
 Positive = Annotated[float, Field(gt=0)]
 DvrDuration = Annotated[
     float,

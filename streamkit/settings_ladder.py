@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from streamkit.settings_fields import BitRate, RenditionLabel, Section, wrong
+from streamkit.settings_fields import BitRate, Container, RenditionLabel, Section, wrong
 
 
 class RenditionSettings(Section):
@@ -42,6 +42,8 @@ class RenditionSettings(Section):
 class LadderSettings(Section):
     """A named list of renditions, best first."""
 
+    segment_format: Container | None = None
+    """Default: hls.segment_format."""
     renditions: Annotated[tuple[RenditionSettings, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")

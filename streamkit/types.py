@@ -74,6 +74,18 @@ class DvrKind(StrEnum):
     EVENT = "event"  # the whole broadcast: nothing ever leaves (RFC 8216 4.3.3.5)
 
 
+class SegmentFormat(StrEnum):
+    """The container of media segments (RFC 8216 3.2, 3.3). Fixed for a session."""
+
+    MPEGTS = "mpegts"
+    FMP4 = "fmp4"  # fragmented MP4, CMAF: each segment needs the initialization section of its encoder run
+
+    @property
+    def suffix(self) -> str:
+        """The end of a segment's file name."""
+        return ".m4s" if self is SegmentFormat.FMP4 else ".ts"
+
+
 class SourceKind(StrEnum):
     """Where a stream's FLV comes from."""
 
@@ -134,3 +146,11 @@ class Rendition:
     audio_codec: str | None = None
     audio_bitrate: BitsPerSecond = BitsPerSecond(0)
     audio_channels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What one run of the encoder writes: at least one rendition, best first, all in one container."""
+
+    renditions: tuple[Rendition, ...]
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS

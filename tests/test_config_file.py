@@ -11,7 +11,7 @@ from streamkit import resources
 from streamkit.errors import StreamKitError
 from streamkit.resources import data_dir
 from streamkit.settings import Settings, StreamRule
-from streamkit.settings_ladder import RenditionSettings
+from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.settings_loader import VARIABLES, load_settings
 
 FILE = Path(__file__).parents[1] / "config" / "streamkit.yaml"
@@ -54,6 +54,11 @@ def test_every_section_is_written_out(key: str) -> None:
 @pytest.mark.parametrize("key", RenditionSettings.model_fields)
 def test_the_first_rendition_shows_every_key_of_a_rendition(key: str) -> None:
     assert key in yaml.safe_load(TEXT)["ladders"]["default"]["renditions"][0]
+
+
+@pytest.mark.parametrize("key", LadderSettings.model_fields)
+def test_the_first_ladder_shows_every_key_of_a_ladder(key: str) -> None:
+    assert key in yaml.safe_load(TEXT)["ladders"]["default"]
 
 
 @pytest.mark.parametrize("key", StreamRule.model_fields)

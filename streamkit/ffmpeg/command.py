@@ -1,7 +1,7 @@
 """Pure: what to encode -> the exact FFmpeg command, with the reason above each flag. FFmpeg 5.1 and newer.
 
 One process per stream reads FLV from standard input, decodes it once, and writes every rendition as MPEG-TS
-segments. It opens no network connection and ends by itself, cleanly, when its input ends.
+or fMP4 segments. It opens no network connection and ends by itself, cleanly, when its input ends.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from math import gcd, lcm
 from pathlib import Path
 
 from streamkit.errors import ConfigError
-from streamkit.hls.names import private_playlist_name
-from streamkit.types import Rendition, Seconds, SessionId, SourceInfo
+from streamkit.hls.names import init_name, private_playlist_name
+from streamkit.types import MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
@@ -36,6 +36,7 @@ class EncoderSpec:
     first_sequence: int
     segment_duration: Seconds
     fast_start: bool
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
 
     def __post_init__(self) -> None:
         # FFmpeg expands % in segment names, and has no escape for it there.
@@ -214,9 +215,31 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         *("-hls_time", _hls_time(spec, rendition, cuts)),
         *("-hls_list_size", str(PLAYLIST_LENGTH)),
         *("-start_number", str(spec.first_sequence)),
-        *("-hls_segment_filename", f"{folder}/segment_{spec.session}_{rendition.name}_%d.ts"),
+        *_container_options(spec, rendition),
+        *("-hls_segment_filename", f"{folder}/segment_{spec.session}_{rendition.name}_%d{spec.segment_format.suffix}"),
         f"{folder}/{private_playlist_name(spec.session, rendition.name)}",
     ]
+
+
+def _container_options(spec: EncoderSpec, rendition: Rendition) -> list[str]:
+    if spec.segment_format is SegmentFormat.MPEGTS:
+        return []
+    first = MediaSequence(spec.first_sequence)
+    return [
+        *(("-tag:v", "hvc1") if _is_hevc(spec, rendition) else ()),  # Apple's players refuse FFmpeg's own 'hev1'
+        *("-hls_segment_type", "fmp4"),
+        # Timestamps as they are. FFmpeg would begin every track at zero and keep what it took off, which differs
+        # with the encoder's delay, in edit lists, which players in browsers do not read.
+        *("-hls_segment_options", "movflags=+frag_discont:use_editlist=0:avoid_negative_ts=disabled"),
+        # Not a path: FFmpeg puts it beside the playlist.
+        *("-hls_fmp4_init_filename", init_name(spec.session, rendition.name, first)),
+    ]
+
+
+def _is_hevc(spec: EncoderSpec, rendition: Rendition) -> bool:
+    if rendition.video_codec == "copy":
+        return spec.source.video is not None and spec.source.video.codec == "hevc"
+    return "hevc" in (rendition.video_codec or "") or rendition.video_codec == "libx265"
 
 
 def _hls_time(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> str:

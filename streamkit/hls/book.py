@@ -4,35 +4,24 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from math import inf
 
-from streamkit.hls.names import segment_name
+from streamkit.hls.marks import Mark
+from streamkit.hls.names import init_name, segment_name
+from streamkit.hls.runs import Progress, Run, merge_renditions
 from streamkit.hls.segments import MICRO, Segment, SegmentState
-from streamkit.types import Epoch, MediaSequence, Rendition, RenditionName, Seconds, SessionId, UnixTime
+from streamkit.types import (
+    Epoch,
+    MediaSequence,
+    Rendition,
+    RenditionName,
+    Seconds,
+    SegmentFormat,
+    SessionId,
+    UnixTime,
+)
 
 _FARTHEST_SKIP = 1000  # numbers; a file named beyond that is not the encoder's next segment
-HEALTHY_LAG = 3  # numbers that a rendition may be behind and still be waited for
-
-
-class Mark(IntEnum):
-    """What a book knows of one segment; one byte each."""
-
-    MISSING = 0  # never closed
-    CLOSED = 1
-    UPLOADED = 2
-    LOST = 3
-    DELETED = 4  # uploaded, and its local file was deleted
-
-    @property
-    def is_stored(self) -> bool:
-        """True when the object store has it."""
-        return self in (Mark.UPLOADED, Mark.DELETED)
-
-    @property
-    def has_file(self) -> bool:
-        """True while its file is on local disk."""
-        return self in (Mark.CLOSED, Mark.UPLOADED)
 
 
 _MARKS = tuple(Mark)  # by value: looked up for every rendition of every event
@@ -43,32 +32,6 @@ _STATES = {
     Mark.LOST: SegmentState.LOST,
     Mark.DELETED: SegmentState.UPLOADED,
 }
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a rendition has come in a run: the number it closes next, and the media before it."""
-
-    next: int
-    elapsed_us: int = 0
-
-
-@dataclass(slots=True)
-class Run:
-    """One life of the encoder: from `first` to the first number of the next run."""
-
-    first: int
-    discontinuity: int
-    starts_discontinuity: bool
-    renditions: tuple[Rendition, ...]
-    progress: dict[RenditionName, Progress]
-    anchor_us: int | None = None
-    ended: bool = False
-
-    def waits_for(self, name: RenditionName, sequence: int) -> bool:
-        """Return whether the rendition may still close this number: it closes in order, and is not far behind."""
-        following = self.progress[name].next
-        return not self.ended and following <= sequence < following + HEALTHY_LAG
 
 
 @dataclass(slots=True)
@@ -105,10 +68,17 @@ class Book:
         self._unlisted_at = array("d")  # when the number left the local playlists; inf while it may be listed
         self._hold = array("d")  # seconds that its files must stay after that
         self._files_from = 0  # index of the first number that may still have local files
+        self._inits: dict[str, tuple[Run, RenditionName]] = {}  # initialization sections with local files
 
     # ---- what happens ------------------------------------------------------------------------------------------
 
-    def begin_run(self, first: int, discontinuity: int, renditions: tuple[Rendition, ...]) -> None:
+    def begin_run(
+        self,
+        first: int,
+        discontinuity: int,
+        renditions: tuple[Rendition, ...],
+        segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+    ) -> None:
         """Begin a run at `first`; a last run without a segment is replaced, any other ends."""
         if self.runs and self.runs[-1].first == self.end:
             self.runs.pop()
@@ -119,7 +89,7 @@ class Book:
         if not self.runs:
             self.first = first
         progress = {rendition.name: Progress(next=first) for rendition in renditions}
-        self.runs.append(Run(first, discontinuity, first != self.first, renditions, progress))
+        self.runs.append(Run(first, discontinuity, first != self.first, renditions, progress, segment_format))
         for name in progress:
             if name not in self._tracks:
                 self._tracks[name] = _Track()
@@ -145,6 +115,8 @@ class Book:
         track.marks[index] = Mark.CLOSED
         track.durations_us[index] = duration_us
         track.sizes[index] = size
+        if (init := self._init(run, name)) is not None:
+            self._inits[init] = run, name
         self.closed += 1
         self._files_from = min(self._files_from, index)
 
@@ -165,6 +137,10 @@ class Book:
         self._tracks[name].marks[sequence - self.first] = Mark.DELETED
         while self._files_from < len(self._starts_us) and not self._has_files(self._files_from):
             self._files_from += 1
+
+    def delete_init(self, init: str) -> bool:
+        """Enter that the local file of an initialization section was deleted; False when there was none."""
+        return self._inits.pop(init, None) is not None
 
     def unlist(self, sequence: int, at: UnixTime, playlist_us: int) -> None:
         """Enter that the number left the local playlists, the longest of which had `playlist_us` (RFC 8216 6.2.2)."""
@@ -203,6 +179,15 @@ class Book:
     def run_at(self, sequence: int) -> Run:
         """Return the run that the number belongs to."""
         return self.runs[bisect_right(self.runs, sequence, key=lambda run: run.first) - 1]
+
+    def name(self, name: RenditionName, sequence: int) -> str:
+        """Return the file name of a rendition's segment."""
+        segment_format = self.run_at(sequence).segment_format if self.runs else SegmentFormat.MPEGTS
+        return segment_name(self.session, name, MediaSequence(sequence), segment_format)
+
+    def has_init(self, init: str) -> bool:
+        """Return whether the initialization section of this name is on local disk."""
+        return init in self._inits
 
     def renditions(self) -> tuple[Rendition, ...]:
         """Return every rendition of the session: the newest run's in its order, then older ones."""
@@ -263,7 +248,7 @@ class Book:
             session=self.session,
             rendition=name,
             sequence=number,
-            name=segment_name(self.session, name, number),
+            name=segment_name(self.session, name, number, run.segment_format),
             duration=Seconds(self.duration_us(name, sequence, gap=gap) / MICRO),
             program_date_time=UnixTime(self._starts_us[index] / MICRO),
             size=self.size(name, sequence),
@@ -271,6 +256,7 @@ class Book:
             starts_discontinuity=run.starts_discontinuity and sequence == run.first,
             state=_STATES[self.mark(name, sequence)],
             gap=gap,
+            init=self._init(run, name),
         )
 
     def whole(self, name: RenditionName) -> Iterator[Segment]:
@@ -279,25 +265,34 @@ class Book:
             yield self.segment(name, sequence, gap=not self.mark(name, sequence).is_stored)
 
     def expired(self, now: UnixTime, grace: Seconds) -> Iterator[str]:
-        """Yield the names of stored segments whose local files nobody needs: see Ledger.expired_local."""
+        """Yield the names of stored segments whose local files nobody needs: see Ledger.expired_local.
+
+        And those of initialization sections, once no segment of their run that needs them is on local disk.
+        """
+        yield from [init for init, (run, name) in self._inits.items() if run.ended and not self._in_use(run, name)]
         over = self.ended_at is not None and self.ended_at + grace <= now
         for index in range(self._files_from, len(self._starts_us)):
             if not over and self._unlisted_at[index] + max(self._hold[index], grace) > now:
                 return
             for name, track in self._tracks.items():
                 if track.marks[index] == Mark.UPLOADED:
-                    yield segment_name(self.session, name, MediaSequence(self.first + index))
+                    yield self.name(name, self.first + index)
 
     @property
     def has_files(self) -> bool:
-        """True while any segment of the session may be on local disk."""
-        return any(self._has_files(index) for index in range(self._files_from, len(self._starts_us)))
+        """True while any file of the session may be on local disk."""
+        return bool(self._inits) or any(
+            self._has_files(index) for index in range(self._files_from, len(self._starts_us))
+        )
 
     def _has_files(self, index: int) -> bool:
         return any(_MARKS[track.marks[index]].has_file for track in self._tracks.values())
 
+    def _init(self, run: Run, name: RenditionName) -> str | None:
+        is_needed = run.segment_format is SegmentFormat.FMP4
+        return init_name(self.session, name, MediaSequence(run.first)) if is_needed else None
 
-def merge_renditions(newer: tuple[Rendition, ...], older: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
-    """Return the newer renditions in their order, then the older ones whose names they do not have."""
-    names = {rendition.name for rendition in newer}
-    return newer + tuple(rendition for rendition in older if rendition.name not in names)
+    def _in_use(self, run: Run, name: RenditionName) -> bool:
+        marks, begin = self._tracks[name].marks, max(run.first - self.first, self._files_from)
+        end = next((other.first for other in self.runs if other.first > run.first), self.end)
+        return any(_MARKS[mark].has_file for mark in marks[begin : end - self.first])

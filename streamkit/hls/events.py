@@ -9,7 +9,16 @@ from math import isfinite
 from typing import Any
 
 from streamkit.hls.segments import View
-from streamkit.types import Epoch, MediaSequence, Rendition, RenditionName, Seconds, SessionId, UnixTime
+from streamkit.types import (
+    Epoch,
+    MediaSequence,
+    Rendition,
+    RenditionName,
+    Seconds,
+    SegmentFormat,
+    SessionId,
+    UnixTime,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,7 @@ class RunBegun:
     first: MediaSequence
     discontinuity: int
     renditions: tuple[Rendition, ...]
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +116,7 @@ class SessionArchived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesDeleted:
-    """These local segment files were deleted after they had expired."""
+    """These local files, segments and their initialization sections, were deleted after they had expired."""
 
     names: tuple[str, ...]
 
@@ -172,6 +182,8 @@ def _value(name: str, value: Any) -> Any:
     """Return the JSON value of one field as the event holds it, of the type that its name tells."""
     if name == "view":
         return View(value)
+    if name == "segment_format":
+        return SegmentFormat(value)
     if name == "renditions" and isinstance(value, list):
         return tuple(_to_rendition(one) for one in value)
     if name == "names" and isinstance(value, list) and all(isinstance(one, str) for one in value):

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from streamkit.hls.book import Book, Mark
+from streamkit.hls.book import Book
 from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.events import (
     CountersRestored,
@@ -19,11 +19,22 @@ from streamkit.hls.events import (
     SessionOpened,
 )
 from streamkit.hls.live import LiveWindow
-from streamkit.hls.names import parse_segment_name, segment_name
+from streamkit.hls.marks import Mark
+from streamkit.hls.names import parse_init_name, parse_segment_name
 from streamkit.hls.releases import Releases
 from streamkit.hls.segments import MICRO, Segment, View
 from streamkit.snapshots import SegmentCounts
-from streamkit.types import Epoch, MediaSequence, Rendition, RenditionName, Seconds, SessionId, StreamKey, UnixTime
+from streamkit.types import (
+    Epoch,
+    MediaSequence,
+    Rendition,
+    RenditionName,
+    RunPlan,
+    Seconds,
+    SessionId,
+    StreamKey,
+    UnixTime,
+)
 
 _MOST_FILES = 1000  # deleted at a time, so that one event of the journal stays small
 
@@ -78,8 +89,7 @@ class History:
                     book.archived = True
             case FilesDeleted():
                 for name in event.names:
-                    if (found := self._find(name)) is not None and self._mark(name) is Mark.UPLOADED:
-                        found[0].delete(found[1], found[2])
+                    self._delete(name)
         self._forget_old_books()
 
     def _open(self, event: SessionOpened) -> None:
@@ -94,7 +104,7 @@ class History:
         self._raise_numbers(event.first, event.discontinuity + 1)
         book = self._open_book()
         if book is not None and book.session == event.session and event.first >= book.end:
-            book.begin_run(event.first, event.discontinuity, event.renditions)
+            book.begin_run(event.first, event.discontinuity, event.renditions, event.segment_format)
 
     def _close(self, event: SegmentRecorded) -> None:
         self._raise_numbers(event.sequence + 1, 0)
@@ -103,13 +113,12 @@ class History:
             return
         book.record(event.rendition, event.sequence, event.size, round(event.duration * MICRO), event.closed_at)
         book.archived = False  # a late one: the playlists of the whole broadcast lack it
-        self._pending[segment_name(event.session, event.rendition, event.sequence)] = event.closed_at
+        self._pending[book.name(event.rendition, event.sequence)] = event.closed_at
         self._releases.advance(event.sequence, event.closed_at)
 
     def _settle(self, event: SegmentAcknowledged | SegmentLost) -> None:
         book = self._book(event.session)
-        known = self._pending.pop(segment_name(event.session, event.rendition, event.sequence), None)
-        if book is None or known is None:
+        if book is None or self._pending.pop(book.name(event.rendition, event.sequence), None) is None:
             return
         if isinstance(event, SegmentLost):
             book.lose(event.rendition, event.sequence)
@@ -126,6 +135,14 @@ class History:
         if isinstance(event, SessionEnded):
             book.ended_at = event.at
         self._releases.advance(book.end - 1, event.at)
+
+    def _delete(self, name: str) -> None:
+        init = parse_init_name(name)
+        if init is not None:
+            if (book := self._book(init.session)) is not None:
+                book.delete_init(name)
+        elif (found := self._find(name)) is not None and self._mark(name) is Mark.UPLOADED:
+            found[0].delete(found[1], found[2])
 
     def _raise_numbers(self, next_sequence: int, next_discontinuity: int) -> None:
         self._next_sequence = max(self._next_sequence, next_sequence)
@@ -203,13 +220,19 @@ class History:
             if book.ended_at is not None and not book.archived and not book.is_empty
         )
 
-    def unfinished_run(self) -> tuple[tuple[Rendition, ...], MediaSequence] | None:
-        """Return the open session's last run unless its end is recorded: renditions, and first number to look for."""
+    def unfinished_run(self) -> tuple[RunPlan, MediaSequence] | None:
+        """Return the open session's last run unless its end is recorded, and the first number to look for."""
         book = self._open_book()
         if book is None or not book.runs or book.runs[-1].ended:
             return None
         run = book.runs[-1]
-        return run.renditions, MediaSequence(min(progress.next for progress in run.progress.values()))
+        plan = RunPlan(renditions=run.renditions, segment_format=run.segment_format)
+        return plan, MediaSequence(min(progress.next for progress in run.progress.values()))
+
+    def takes(self, plan: RunPlan) -> bool:
+        """Return whether the open session can go on with such a run: its playlists keep to one container."""
+        book = self._open_book()
+        return book is not None and (not book.runs or book.runs[-1].segment_format is plan.segment_format)
 
     def oldest_pending(self, now: UnixTime) -> Seconds:
         """Return for how many seconds the oldest pending segment has been closed; 0 when there is none."""
@@ -249,7 +272,9 @@ class History:
     def _find(self, name: str) -> tuple[Book, RenditionName, MediaSequence] | None:
         parts = parse_segment_name(name)
         book = self._book(parts.session) if parts is not None else None
-        return None if parts is None or book is None else (book, parts.rendition, parts.sequence)
+        if parts is None or book is None or book.name(parts.rendition, parts.sequence) != name:
+            return None
+        return book, parts.rendition, parts.sequence
 
     def _mark(self, name: str) -> Mark:
         found = self._find(name)

@@ -16,7 +16,6 @@ There is no clock inside: times are Unix seconds that callers pass in.
 
 from collections.abc import Iterable
 
-from streamkit.hls.book import Mark
 from streamkit.hls.events import (
     CountersRestored,
     FilesDeleted,
@@ -31,9 +30,20 @@ from streamkit.hls.events import (
     SessionOpened,
 )
 from streamkit.hls.history import History
-from streamkit.hls.names import parse_segment_name
+from streamkit.hls.marks import Mark
+from streamkit.hls.names import parse_init_name, parse_segment_name
 from streamkit.hls.segments import MICRO
-from streamkit.types import Epoch, MediaSequence, Rendition, Seconds, SessionId, UnixTime, session_id
+from streamkit.types import (
+    Epoch,
+    MediaSequence,
+    Rendition,
+    RunPlan,
+    Seconds,
+    SegmentFormat,
+    SessionId,
+    UnixTime,
+    session_id,
+)
 
 
 class Ledger(History):
@@ -56,14 +66,17 @@ class Ledger(History):
         epoch = Epoch(max(int(now), self.epoch + 1))
         return SessionOpened(session=session_id(epoch), epoch=epoch, at=now)
 
-    def begin_run(self, renditions: tuple[Rendition, ...]) -> RunBegun:
+    def begin_run(
+        self, renditions: tuple[Rendition, ...], segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    ) -> RunBegun:
         """Decide that an encoder starts; the event's `first` is the number that every rendition starts at.
 
-        Raises ValueError when no session is open or there is no rendition.
+        Raises ValueError when there is no rendition, or no open session that `takes` the run.
         """
         book = self._open_book()
-        if book is None or not renditions:
-            raise ValueError(f"an encoder run of {self.key} needs an open session and a rendition")
+        plan = RunPlan(renditions=renditions, segment_format=segment_format)
+        if book is None or not renditions or not self.takes(plan):
+            raise ValueError(f"an encoder run of {self.key} needs an open session that takes it, and a rendition")
         discontinuity = self._next_discontinuity
         if book.runs:  # players count on from the last run, whatever numbers were restored since
             last = book.runs[-1]
@@ -74,6 +87,7 @@ class Ledger(History):
             first=MediaSequence(self._next_sequence if book.is_empty else book.end),
             discontinuity=discontinuity,
             renditions=renditions,
+            segment_format=segment_format,
         )
 
     def close(self, name: str, *, size: int, duration: Seconds, closed_at: UnixTime) -> SegmentRecorded | None:
@@ -138,5 +152,10 @@ class Ledger(History):
 
     def files_deleted(self, names: Iterable[str]) -> FilesDeleted | None:
         """Decide that these expired local files were deleted."""
-        known = tuple(name for name in names if self._mark(name) is Mark.UPLOADED)
+        known = tuple(name for name in names if self._mark(name) is Mark.UPLOADED or self._has_init(name))
         return FilesDeleted(names=known) if known else None
+
+    def _has_init(self, name: str) -> bool:
+        init = parse_init_name(name)
+        book = self._book(init.session) if init is not None else None
+        return book is not None and book.has_init(name)

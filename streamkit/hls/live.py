@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from streamkit.hls.book import HEALTHY_LAG, Book, Mark, Run, merge_renditions
+from streamkit.hls.book import Book
 from streamkit.hls.dvr import DvrWindow
+from streamkit.hls.marks import Mark
+from streamkit.hls.runs import HEALTHY_LAG, Run, merge_renditions
 from streamkit.hls.segments import MICRO, Segment, View
 from streamkit.types import BitsPerSecond, Rendition, RenditionName, Seconds, UnixTime
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from streamkit.types import MediaSequence, RenditionName, Seconds, SessionId, StreamKey
+from streamkit.types import MediaSequence, RenditionName, Seconds, SegmentFormat, SessionId, StreamKey
 
 MULTIVARIANT = "playlist.m3u8"
 """The live entry point: the multivariant playlist, or the media playlist of a one-rendition ladder."""
@@ -14,9 +14,12 @@ DVR = "dvr.m3u8"
 _SESSION = r"s[0-9a-hjkmnp-tv-z]{7}"  # streamkit.types.session_id
 _RENDITION = r"[A-Za-z0-9][A-Za-z0-9-]{0,31}"  # no '_', so that it separates the parts without ambiguity
 _NUMBER = r"0|[1-9][0-9]{0,14}"  # one spelling per number
-_SEGMENT = re.compile(rf"segment_({_SESSION})_({_RENDITION})_({_NUMBER})\.ts", re.ASCII)
+_SEGMENT = re.compile(rf"segment_({_SESSION})_({_RENDITION})_({_NUMBER})(\.ts|\.m4s)", re.ASCII)
+_INIT = re.compile(rf"init_({_SESSION})_({_RENDITION})_({_NUMBER})\.mp4", re.ASCII)
 _VOD = re.compile(rf"{_SESSION}(?:_{_RENDITION})?\.m3u8", re.ASCII)
 _LIVE = re.compile(rf"{_RENDITION}\.m3u8", re.ASCII)
+_IMMUTABLE = (_SEGMENT, _INIT)
+_FORMATS = {one.suffix: one for one in SegmentFormat}
 
 _DVR = re.compile(rf"dvr(?:_{_RENDITION})?\.m3u8", re.ASCII)
 
@@ -40,11 +43,26 @@ class SegmentName:
     session: SessionId
     rendition: RenditionName
     sequence: MediaSequence
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
 
 
-def segment_name(session: SessionId, rendition: RenditionName, sequence: MediaSequence) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitName:
+    """The parts of an initialization section's file name; `first` is the first number of its encoder run."""
+
+    session: SessionId
+    rendition: RenditionName
+    first: MediaSequence
+
+
+def segment_name(
+    session: SessionId,
+    rendition: RenditionName,
+    sequence: MediaSequence,
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+) -> str:
     """Return the name that stands for this one segment's content for ever."""
-    return f"segment_{session}_{rendition}_{sequence}.ts"
+    return f"segment_{session}_{rendition}_{sequence}{segment_format.suffix}"
 
 
 def parse_segment_name(name: str) -> SegmentName | None:
@@ -52,10 +70,32 @@ def parse_segment_name(name: str) -> SegmentName | None:
     match = _SEGMENT.fullmatch(name)
     if match is None:
         return None
-    session, rendition, sequence = match.groups()
+    session, rendition, sequence, suffix = match.groups()
     return SegmentName(
-        session=SessionId(session), rendition=RenditionName(rendition), sequence=MediaSequence(int(sequence))
+        session=SessionId(session),
+        rendition=RenditionName(rendition),
+        sequence=MediaSequence(int(sequence)),
+        segment_format=_FORMATS[suffix],
     )
+
+
+def init_name(session: SessionId, rendition: RenditionName, first: MediaSequence) -> str:
+    """Return the name of what every fMP4 segment of an encoder run needs (EXT-X-MAP, RFC 8216 4.3.2.5)."""
+    return f"init_{session}_{rendition}_{first}.mp4"
+
+
+def parse_init_name(name: str) -> InitName | None:
+    """Return the parts of an initialization section's file name, or None when `name` is anything else."""
+    match = _INIT.fullmatch(name)
+    if match is None:
+        return None
+    session, rendition, first = match.groups()
+    return InitName(session=SessionId(session), rendition=RenditionName(rendition), first=MediaSequence(int(first)))
+
+
+def is_immutable(name: str) -> bool:
+    """Return whether the file's name means one content for ever: a segment, or what it needs."""
+    return any(pattern.fullmatch(name) for pattern in _IMMUTABLE)
 
 
 def media_playlist_name(rendition: RenditionName) -> str:
@@ -95,7 +135,7 @@ def object_name(key: StreamKey, file: str) -> str:
 
 def is_public_name(name: str) -> bool:
     """Return whether a stream's file of this name may ever be served; the whole name must match."""
-    return any(pattern.fullmatch(name) for pattern in (_SEGMENT, _LIVE, _VOD, _DVR))
+    return is_immutable(name) or any(pattern.fullmatch(name) for pattern in (_LIVE, _VOD, _DVR))
 
 
 def content_type(name: str) -> str:
@@ -110,7 +150,7 @@ def cache_control(name: str, *, live: bool, segment_duration: Seconds = _USUAL_D
     half of it is the oldest copy that a player may get; `live` False is a stream that has ended. The playlists of
     a whole broadcast change only when a late segment comes in.
     """
-    if _SEGMENT.fullmatch(name):
+    if is_immutable(name):
         return f"public, max-age={_YEAR}, immutable"
     if _VOD.fullmatch(name):
         return f"public, max-age={_VOD_MAX_AGE}"

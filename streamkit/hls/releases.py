@@ -1,8 +1,10 @@
 """When a number becomes visible to players, in each view. Only the ledger calls this."""
 
-from streamkit.hls.book import Book, Mark, Run
+from streamkit.hls.book import Book
 from streamkit.hls.events import NumberForced
 from streamkit.hls.live import LiveWindow
+from streamkit.hls.marks import Mark
+from streamkit.hls.runs import Run
 from streamkit.hls.segments import View
 from streamkit.types import MediaSequence, RenditionName, Seconds, UnixTime
 

@@ -13,9 +13,9 @@ from streamkit.hls.names import MULTIVARIANT, media_playlist_name, vod_media_nam
 from streamkit.hls.segments import MICRO, Segment, View
 from streamkit.types import BitsPerSecond, Rendition, RenditionName, SessionId, UnixTime
 
-_VERSION = (
-    "#EXT-X-VERSION:3"  # 4.3.1.2, 7: for decimals in EXTINF; the same for ever, since a live file must not change
-)
+# 4.3.1.2, 7: decimals in EXTINF need 3, EXT-X-MAP beside them 6. A session keeps to one container, and so every
+# playlist of it to one version, even while it lists nothing but gaps and has no EXT-X-MAP.
+_VERSION, _VERSION_WITH_MAP = "#EXT-X-VERSION:3", "#EXT-X-VERSION:6"
 _INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment begins with a key frame
 _OVERHEAD = 108  # percent of the encoder's bit rate that MPEG-TS takes
 
@@ -98,7 +98,7 @@ def head_text(first: Segment, *, target_duration: int, kind: str | None = None) 
     """Return the lines above the first entry of a media playlist."""
     head = [
         "#EXTM3U",  # 4.3.1.1
-        _VERSION,
+        _VERSION_WITH_MAP if first.init else _VERSION,
         _INDEPENDENT,
         f"#EXT-X-TARGETDURATION:{target_duration}",  # 4.3.3.1
         f"#EXT-X-MEDIA-SEQUENCE:{first.sequence}",  # 4.3.3.2
@@ -112,6 +112,9 @@ def head_text(first: Segment, *, target_duration: int, kind: str | None = None) 
 def entry_text(segment: Segment, before: Segment | None) -> str:
     """Return the lines of an entry that follows on `before`; None: of the first one, which repeats what applies."""
     lines = ["#EXT-X-DISCONTINUITY"] if segment.starts_discontinuity else []  # 4.3.2.3
+    if segment.init and not segment.gap and (before is None or before.gap or before.init != segment.init):
+        # 4.3.2.5: for this segment and those after it. Nobody fetches a gap, and who has gaps alone has no such file.
+        lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
     if before is None or segment.starts_discontinuity:
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.program_date_time)}")  # 4.3.2.6
     if segment.gap:

@@ -31,7 +31,7 @@ class Segment:
     `duration` in seconds, `size` in bytes, `program_date_time` in Unix seconds. `discontinuity` is the absolute
     discontinuity sequence number (RFC 8216 6.2.1); `starts_discontinuity` says that EXT-X-DISCONTINUITY stands
     before it. `gap` says that there is no media to fetch under its name (EXT-X-GAP); its `state` may still be
-    CLOSED when the segment is only late.
+    CLOSED when the segment is only late. `init` names the initialization section that the segment needs (EXT-X-MAP).
     """
 
     session: SessionId
@@ -45,3 +45,4 @@ class Segment:
     starts_discontinuity: bool
     state: SegmentState
     gap: bool = False
+    init: str | None = None

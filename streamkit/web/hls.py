@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from sanic import HTTPResponse, Request
 
-from streamkit.hls.names import cache_control, content_type, is_public_name, parse_segment_name
+from streamkit.hls.names import cache_control, content_type, is_immutable, is_public_name
 from streamkit.snapshots import Playlist
 from streamkit.types import Seconds, StreamKey
 from streamkit.web.conditional import Conditions, accepts_gzip, select
@@ -67,7 +67,7 @@ class HlsApi:
             name = unquote(name)
         if not is_public_name(name):
             raise not_found(f"Stream {key} has no such file.")
-        if parse_segment_name(name) is not None:
+        if is_immutable(name):
             return await self._segment(request, key, name)
         return await self._playlist(request, key, name)
 
@@ -98,7 +98,7 @@ class HlsApi:
             return HTTPResponse(status=302, headers={"location": found, "cache-control": kept})
         headers = {"cache-control": cache_control(name, live=False)}
         # The name stands for this one content for ever, so it is the validator, on every node and after a restart.
-        tag = f'"{name.removesuffix(".ts")}-{len(found):x}"'
+        tag = f'"{name.rpartition(".")[0]}-{len(found):x}"'
         return _content(request, found, tag, content_type(name), headers)
 
 
@@ -132,7 +132,10 @@ _KEY = Parameter(
 _NAME = Parameter(
     name="name",
     where="path",
-    description="playlist.m3u8, {rendition}.m3u8, {session}.m3u8, {session}_{rendition}.m3u8 or segment_*.ts",
+    description=(
+        "playlist.m3u8, {rendition}.m3u8, {session}.m3u8, {session}_{rendition}.m3u8, segment_*.ts, segment_*.m4s "
+        "or init_*.mp4"
+    ),
     schema={"type": "string", "example": "playlist.m3u8"},
     required=True,
 )

@@ -5,6 +5,7 @@ other. Whole is what a playlist of ours lists or listed, because only closed seg
 """
 
 import logging
+import re
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ MAX_REMEMBERED = 16_384
 MAX_HEADS = 4096
 HEAD = 64
 """Segments at the head of a playlist that are remembered each time: they leave it next."""
+_MAP = re.compile(r'(#EXT-X-MAP:URI=")([^"]*)')
 
 
 class WholeSegments:
@@ -60,10 +62,10 @@ class WholeSegments:
         if object_name(key, name) in self._remembered:
             return True
         snapshot = self._board.get(key)
-        line = b"\n" + name.encode() + b"\n"
-        return snapshot is not None and any(
-            line in playlist.body for name, playlist in snapshot.playlists.items() if not is_dvr_name(name)
-        )
+        listed = (b"\n" + name.encode() + b"\n", b'URI="' + name.encode() + b'"')
+        playlists = {} if snapshot is None else snapshot.playlists
+        bodies = (playlist.body for where, playlist in playlists.items() if not is_dvr_name(where))
+        return any(line in body for body in bodies for line in listed)
 
 
 class Media:
@@ -163,19 +165,25 @@ class Media:
 
 
 def segment_uris(playlist: bytes) -> list[str]:
-    """Return the URIs of a media playlist in order; those of other playlists are left out (RFC 8216 4.1)."""
+    """Return the URIs of a media playlist's segments, and of what they need, in order; those of other playlists are
+    left out (RFC 8216 4.1)."""
     lines = playlist.decode("utf-8", errors="replace").splitlines()
-    return [line for line in lines if line and not line.startswith("#") and not line.endswith(".m3u8")]
+    found = [match[2] if (match := _MAP.match(line)) else line for line in lines]
+    return [uri for uri in found if uri and not uri.startswith("#") and not uri.endswith(".m3u8")]
 
 
 def at_cdn(playlist: bytes, base: str) -> bytes:
     """Return the playlist with `base` before its segments' relative URIs; URIs of playlists stay relative."""
     lines = playlist.decode("utf-8", errors="replace").split("\n")
-    moved = [
-        f"{base}{line}" if line and not line.startswith("#") and ".m3u8" not in line and "://" not in line else line
-        for line in lines
-    ]
-    return "\n".join(moved).encode()
+    return "\n".join(_line_at_cdn(line, base) for line in lines).encode()
+
+
+def _line_at_cdn(line: str, base: str) -> str:
+    if ".m3u8" in line or "://" in line:
+        return line
+    if line.startswith("#"):
+        return _MAP.sub(lambda match: f"{match[1]}{base}{match[2]}", line)
+    return base + line if line else line
 
 
 def _shrink(names: OrderedDict[str, None] | OrderedDict[str, str], limit: int) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import pytest
@@ -223,3 +224,38 @@ def test_a_file_that_a_full_disk_cut_is_reported_without_media(
     scene.watcher.on_receive(FilesClosed(path=str(path)))
     assert [message.size for message in scene.parent.of(SegmentClosed)] == [0]
     assert "disk full" in caplog.text
+
+
+M4S = pack(">I4s", 8, b"moof") + pack(">I4s", 8, b"mdat")
+INIT = pack(">I4s", 8, b"ftyp") + pack(">I4s", 8, b"moov")
+
+
+@pytest.mark.parametrize(
+    ("init", "segment", "sizes"),
+    [(INIT, M4S, [16]), (INIT[:-1], M4S, [0]), (None, M4S, [0]), (INIT, M4S[:-1], [0])],
+    ids=["whole", "cut initialization section", "no initialization section", "cut segment"],
+)
+def test_an_fmp4_segment_counts_when_it_and_what_it_needs_are_whole(
+    scene: Scene, init: bytes | None, segment: bytes, sizes: list[int]
+) -> None:
+    scene.begin("720p", first=4)
+    if init is not None:
+        (scene.folder / f"init_{SESSION}_720p_4.mp4").write_bytes(init)
+    (scene.folder / f"segment_{SESSION}_720p_4.m4s").write_bytes(segment)
+    playlist = scene.folder / f".{SESSION}_720p.m3u8"
+    lines = [f'#EXT-X-MAP:URI="init_{SESSION}_720p_4.mp4"', "#EXTINF:2.000000,", f"segment_{SESSION}_720p_4.m4s"]
+    playlist.write_text("\n".join(["#EXTM3U", *lines, ""]))
+    scene.watcher.on_receive(FilesClosed(path=str(playlist)))
+    assert [message.size for message in scene.parent.of(SegmentClosed)] == sizes
+
+
+def test_an_fmp4_segment_whose_duration_was_missed_keeps_its_name(scene: Scene) -> None:
+    scene.begin("720p")
+    (scene.folder / f"init_{SESSION}_720p_0.mp4").write_bytes(INIT)
+    for number in range(2):
+        (scene.folder / f"segment_{SESSION}_720p_{number}.m4s").write_bytes(M4S)
+    lines = [f'#EXT-X-MAP:URI="init_{SESSION}_720p_0.mp4"', "#EXTINF:1.5,", f"segment_{SESSION}_720p_1.m4s"]
+    (scene.folder / f".{SESSION}_720p.m3u8").write_text("\n".join(["#EXTM3U", *lines, ""]))
+    scene.watcher.on_receive(Wake())
+    found = [(message.path.name, message.size, message.duration) for message in scene.parent.of(SegmentClosed)]
+    assert found == [(f"segment_{SESSION}_720p_0.m4s", 16, 2.0), (f"segment_{SESSION}_720p_1.m4s", 16, 1.5)]

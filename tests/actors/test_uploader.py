@@ -66,7 +66,7 @@ class World:
 
     def segment(self, *numbers: int) -> None:
         for number in numbers:
-            self.actor.on_receive(UploadSegment(name=f"{number}.ts", path=Path(f"/local/{number}.ts"), size=1))
+            self.actor.on_receive(UploadSegment(name=f"{number}.ts", path=Path(f"/local/{number}.ts")))
 
     def playlist(self, version: int, name: str = "720p.m3u8") -> None:
         self.actor.on_receive(UploadPlaylist(name=name, body=b"version %d" % version, version=version))
@@ -123,7 +123,7 @@ def test_the_memory_of_stored_names_is_bounded(world: World, monkeypatch: pytest
 
 def test_objects_get_their_name_type_and_caching_from_the_file_name(world: World) -> None:
     name = "segment_s0000001_720p_7.ts"
-    world.actor.on_receive(UploadSegment(name=name, path=Path("/local") / name, size=1))
+    world.actor.on_receive(UploadSegment(name=name, path=Path("/local") / name))
     world.playlist(1)
     world.work_all()
     assert world.store.puts == [
@@ -304,7 +304,7 @@ def test_a_backlog_drains_in_order_after_an_outage(started: Callable[..., tuple[
     store.fail = unavailable
     ref, parent = started(store)
     for number in range(30):
-        ref.tell(UploadSegment(name=f"{number}.ts", path=Path("x"), size=1))
+        ref.tell(UploadSegment(name=f"{number}.ts", path=Path("x")))
     ref.tell(UploadPlaylist(name="720p.m3u8", body=b"", version=1))
     parent.wait_for(lambda: len(parent.failures()) >= IN_FLIGHT + 1)
     store.puts.clear()
@@ -330,7 +330,7 @@ def test_what_is_sent_when_the_uploader_stops_finishes_and_its_owner_hears_of_it
     store = SlowStore()
     ref, parent = started(store)
     for number in range(3):
-        ref.tell(UploadSegment(name=f"{number}.ts", path=Path("x"), size=1))
+        ref.tell(UploadSegment(name=f"{number}.ts", path=Path("x")))
     assert begun.wait(WAIT)
     ref.stop()
     go_on.set()

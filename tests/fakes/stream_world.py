@@ -214,7 +214,9 @@ class StreamWorld:
         session = self.snapshot.session
         assert session is not None
         for rendition in renditions:
-            name = segment_name(session, RenditionName(rendition), MediaSequence(sequence))
+            name = segment_name(
+                session, RenditionName(rendition), MediaSequence(sequence), self.services.settings.hls.segment_format
+            )
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(b"G" * 188)
             self.tell(

@@ -15,6 +15,7 @@ from streamkit.types import (
     Rendition,
     RenditionName,
     Seconds,
+    SegmentFormat,
     SessionId,
     StreamKey,
     UnixTime,
@@ -67,6 +68,7 @@ class Stream:
     ledger: Ledger = field(default_factory=new_ledger)
     events: list[Event] = field(default_factory=list)
     now: float = START
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
 
     @property
     def time(self) -> UnixTime:
@@ -84,14 +86,15 @@ class Stream:
         return self.run(*names) if names else 0
 
     def run(self, *names: str, **changes: object) -> int:
-        begun = self.ledger.begin_run(tuple(rung(name, **changes) for name in names))  # type: ignore[arg-type]
+        ladder = tuple(rung(name, **changes) for name in names)  # type: ignore[arg-type]
+        begun = self.ledger.begin_run(ladder, self.segment_format)
         self.record(begun)
         return begun.first
 
     def name(self, rendition: str, sequence: int, session: SessionId | None = None) -> str:
         of = session or self.ledger.session
         assert of is not None
-        return segment_name(of, RenditionName(rendition), MediaSequence(sequence))
+        return segment_name(of, RenditionName(rendition), MediaSequence(sequence), self.segment_format)
 
     def close(self, rendition: str, sequence: int, *, duration: float = 2.0, size: int = 500_000) -> bool:
         return self.record(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.hls import names
-from streamkit.types import Epoch, MediaSequence, RenditionName, StreamKey, session_id
+from streamkit.types import Epoch, MediaSequence, RenditionName, SegmentFormat, StreamKey, session_id
 
 SESSION = session_id(Epoch(1_800_000_000))
 
@@ -14,14 +14,31 @@ SESSION = session_id(Epoch(1_800_000_000))
     epoch=st.integers(0, 2**35 - 1),
     rendition=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}", fullmatch=True),
     sequence=st.integers(0, 10**15 - 1),
+    segment_format=st.sampled_from(SegmentFormat),
 )
-def test_a_segment_name_reads_back_as_what_it_was_made_from(epoch: int, rendition: str, sequence: int) -> None:
-    session = session_id(Epoch(epoch))
-    name = names.segment_name(session, RenditionName(rendition), MediaSequence(sequence))
-    parsed = names.parse_segment_name(name)
-    assert parsed is not None
-    assert (parsed.session, parsed.rendition, parsed.sequence) == (session, rendition, sequence)
+def test_a_segment_name_reads_back_as_what_it_was_made_from(
+    epoch: int, rendition: str, sequence: int, segment_format: SegmentFormat
+) -> None:
+    parts = names.SegmentName(
+        session=session_id(Epoch(epoch)),
+        rendition=RenditionName(rendition),
+        sequence=MediaSequence(sequence),
+        segment_format=segment_format,
+    )
+    name = names.segment_name(parts.session, parts.rendition, parts.sequence, segment_format)
+    assert names.parse_segment_name(name) == parts
     assert names.is_public_name(name)
+    assert names.is_immutable(name)
+
+
+def test_an_initialization_section_has_the_first_number_of_its_run_in_its_name() -> None:
+    parts = names.InitName(session=SESSION, rendition=RenditionName("720p"), first=MediaSequence(12))
+    name = names.init_name(parts.session, parts.rendition, parts.first)
+    assert name == f"init_{SESSION}_720p_12.mp4"
+    assert names.parse_init_name(name) == parts
+    assert names.is_public_name(name)
+    assert names.content_type(name) == "video/mp4"
+    assert names.cache_control(name, live=True) == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +46,11 @@ def test_a_segment_name_reads_back_as_what_it_was_made_from(epoch: int, renditio
     [
         "segment_s1nmkmg0_720p_7.tsx",
         "segment_s1nmkmg0_720p_07.ts",
+        "segment_s1nmkmg0_720p_07.m4s",
+        "segment_s1nmkmg0_720p_7.mp4",
+        "init_s1nmkmg0_720p_7.m4s",
+        "init_s1nmkmg0_720p_07.mp4",
+        "init_s1nmkmg0_720p.mp4",
         "segment_s1nmkmg0_720p_-1.ts",
         "segment_s1nmkmg0_720p_7.ts\n",
         "segment_s1nmkmg0_720p_\u0667.ts",
@@ -53,6 +75,7 @@ def test_a_segment_name_reads_back_as_what_it_was_made_from(epoch: int, renditio
 def test_any_other_name_is_never_served(name: str) -> None:
     assert not names.is_public_name(name)
     assert names.parse_segment_name(name) is None
+    assert names.parse_init_name(name) is None
 
 
 def test_every_playlist_but_ffmpegs_own_is_public() -> None:

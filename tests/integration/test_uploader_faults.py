@@ -67,7 +67,7 @@ def make_segments(folder: Path, count: int, size: int = 100_000) -> list[UploadS
     for number in range(count):
         path = folder / f"segment_s0000001_720p_{number}.ts"
         path.write_bytes(bytes([number]) * size)
-        commands.append(UploadSegment(name=path.name, path=path, size=size))
+        commands.append(UploadSegment(name=path.name, path=path))
     return commands
 
 

@@ -113,3 +113,26 @@ def test_rewriting_for_the_cdn_changes_only_relative_segment_uris() -> None:
         b"720p.m3u8\n#EXT-X-ENDLIST\n"
     )
     assert segment_uris(playlist) == ["segment_1.ts", "https://else.test/b.ts"]
+
+
+def test_what_fmp4_segments_need_goes_to_the_cdn_with_them() -> None:
+    playlist = (
+        b'#EXTM3U\n#EXT-X-MAP:URI="init_0.mp4"\n#EXTINF:2,\nsegment_1.m4s\n#EXT-X-MAP:URI="https://else.test/i.mp4"\n'
+    )
+    assert at_cdn(playlist, "https://cdn.test/hls/demo/") == (
+        b'#EXTM3U\n#EXT-X-MAP:URI="https://cdn.test/hls/demo/init_0.mp4"\n#EXTINF:2,\n'
+        b'https://cdn.test/hls/demo/segment_1.m4s\n#EXT-X-MAP:URI="https://else.test/i.mp4"\n'
+    )
+    assert segment_uris(playlist) == ["init_0.mp4", "segment_1.m4s", "https://else.test/i.mp4"]
+
+
+def test_an_initialization_section_is_whole_once_a_playlist_names_it() -> None:
+    board = SnapshotBoard()
+    whole = WholeSegments(board)
+    first = Playlist(name="a.m3u8", body=b'#EXTM3U\n#EXT-X-MAP:URI="init_1.mp4"\nsegment_1.m4s\n')
+    board.publish(StreamSnapshot(key=KEY, state=StreamState.LIVE, playlists={"a.m3u8": first}))
+    assert whole.has(KEY, "init_1.mp4")
+    assert not whole.has(KEY, "it_1.mp4")
+    whole.remember(KEY, first)
+    board.remove(KEY)
+    assert whole.has(KEY, "init_1.mp4")
