@@ -276,6 +276,7 @@ class Encoding:
             first_sequence=run.request.first_sequence,
             segment_duration=Seconds(hls.segment_duration),
             fast_start=hls.fast_start,
+            device=self._services.settings.encoder.device,
         )
         pid_file = self._services.pid_path(self._key)
         argv = build_argv(spec)

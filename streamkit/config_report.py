@@ -47,6 +47,7 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, vers
         segment_duration=Seconds(settings.hls.segment_duration),
         fast_start=settings.hls.fast_start,
         segment_format=settings.segment_format_of(settings.ladders[name]),
+        device=settings.encoder.device,
     )
     title = f"ladder '{name}' for {_source(source)}:"
     return "\n".join([title, *_table([_HEADINGS, *map(_row, renditions)]), "", shlex.join(build_argv(spec)), ""])

@@ -4,6 +4,7 @@ from fractions import Fraction
 from math import ceil
 
 from streamkit.errors import LadderError
+from streamkit.ffmpeg.encoders import encoder_name
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SourceInfo, VideoSource
 
@@ -103,7 +104,7 @@ def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: Video
     bitrate, maxrate, bufsize = _rates(rung, width * height, video)
     return Rendition(
         name=RenditionName(rung.name),
-        video_codec=rung.video_codec,
+        video_codec=encoder_name(rung.video_codec),
         width=width,
         height=height,
         fps=capped_fps(video.fps, rung.max_fps),
@@ -112,7 +113,8 @@ def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: Video
         bufsize=bufsize,
         preset=rung.preset,
         tune=rung.tune,
-        profile=rung.profile,
+        profile=rung.profile or rung.encoder.profiles[0],
+        level=rung.level or "",
         audio_codec=audio_codec,
         audio_bitrate=audio_bitrate,
         audio_channels=channels,

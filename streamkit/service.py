@@ -32,6 +32,7 @@ from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, Servic
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.leftovers import reap_leftovers
+from streamkit.ffmpeg.offer import check_ladders
 from streamkit.logs import configure_logging
 from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
 from streamkit.rtmp.loop import RtmpLoop
@@ -62,6 +63,7 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
     configure_logging(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
+    check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     _check_port(settings.server.host, settings.server.port, "SERVER_PORT")
     if embedded:
         _check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")

@@ -109,6 +109,8 @@ class EncoderSettings(Section):
 
     ffmpeg: str = ""
     """Path of FFmpeg; empty means the one on PATH, else the one that imageio-ffmpeg carries."""
+    device: Text = "/dev/dri/renderD128"
+    """Render node for encoders that end in _vaapi or _qsv."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 10
     """Added to StreamKit's own: encoders fill the processors, and must not delay the uploads of what they made."""
     stall_timeout: Positive = 10.0

@@ -2,9 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from streamkit.ffmpeg.encoders import COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
 from streamkit.settings_fields import BitRate, Container, RenditionLabel, Section, wrong
+
+VIDEO_CODECS = (*ENCODERS, *FRIENDLY_NAMES, COPY)
+
+
+def _word(value: object) -> object:
+    """Return a preset or level that YAML took for a number as the word that FFmpeg knows: 10, 4.1."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _known_codec(name: str) -> str:
+    if name not in VIDEO_CODECS:
+        raise PydanticCustomError("broken_rule", "{rule}", {"rule": f"one of {', '.join(VIDEO_CODECS)}"})
+    return name
+
+
+Word = Annotated[str, BeforeValidator(_word)]
 
 
 class RenditionSettings(Section):
@@ -13,30 +31,53 @@ class RenditionSettings(Section):
     name: RenditionLabel
     height: Annotated[int, Field(ge=64, le=8640)] | None = None
     """Short side of the picture in pixels; width follows the source's aspect. Not for copy or audio_only."""
-    video_codec: Literal["libx264", "copy"] = "libx264"
+    video_codec: Annotated[
+        str, AfterValidator(_known_codec), Field(description=f"one of {', '.join(VIDEO_CODECS)}")
+    ] = "libx264"
+    """An encoder of FFmpeg, or h264, hevc or av1 for the usual one, or copy."""
     video_bitrate: BitRate | None = None
     maxrate: BitRate | None = None
     """Default: 1.07 x video_bitrate."""
     bufsize: BitRate | None = None
     """Bits; default: 1.5 x video_bitrate."""
     max_fps: Annotated[float, Field(ge=1, le=240)] = 60.0
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
-    )
-    tune: Literal["", "zerolatency", "film", "animation", "grain", "stillimage", "fastdecode"] = "zerolatency"
-    profile: Literal["baseline", "main", "high"] = "high"
+    preset: Word = "veryfast"
+    """One of the encoder's own."""
+    tune: str = NO_DELAY
+    """One of the encoder's own, or zerolatency, or none."""
+    profile: str | None = None
+    """Default: the encoder's best for 8 bit 4:2:0."""
+    level: Word | None = None
+    """Default: what the encoder finds that the picture needs."""
     audio_codec: Literal["aac", "copy"] = "aac"
     audio_bitrate: BitRate = 128_000
-    audio_channels: Annotated[int, Field(ge=1, le=2)] = 2
+    audio_channels: Annotated[int, Field(ge=1, le=6)] = 2
     audio_only: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> "RenditionSettings":
-        if self.audio_only or self.video_codec == "copy":
+        if self.audio_only or self.video_codec == COPY:
             return self
         if self.height is None or self.video_bitrate is None:
             raise ValueError("an encoded rendition needs 'height' and 'video_bitrate'")
+        self._check_word("preset", self.preset, self.encoder.presets)
+        self._check_word("tune", self.tune, self.encoder.tunes)
+        self._check_word("profile", self.profile, self.encoder.profiles)
+        self._check_word("level", self.level, self.encoder.levels)
         return self
+
+    @property
+    def encoder(self) -> VideoEncoder:
+        """What the rendition's encoder understands. Not for copy."""
+        return ENCODERS[encoder_name(self.video_codec)]
+
+    def _check_word(self, key: str, value: str | None, allowed: tuple[str, ...]) -> None:
+        if value is None or value in allowed:
+            return
+        words = ", ".join(word or "''" for word in allowed)
+        name = encoder_name(self.video_codec)
+        rule = f"one of {words}, which {name} knows" if allowed else f"left out: {name} chooses its {key} itself"
+        raise wrong("RenditionSettings", (key,), value, rule)
 
 
 class LadderSettings(Section):
@@ -53,7 +94,7 @@ class LadderSettings(Section):
             if name in names[:number]:
                 rule = "another name: a rendition above has this one"
                 raise wrong("LadderSettings", ("renditions", number, "name"), name, rule)
-        copies = [r for r in self.renditions if r.video_codec == "copy" and not r.audio_only]
+        copies = [r for r in self.renditions if r.video_codec == COPY and not r.audio_only]
         if copies and len(self.renditions) > 1:
             raise ValueError(
                 "a 'copy' rendition must be the only one of its ladder: its key frames are the publisher's "

@@ -143,6 +143,7 @@ class Rendition:
     preset: str = ""
     tune: str = ""
     profile: str = ""
+    level: str = ""
     audio_codec: str | None = None
     audio_bitrate: BitsPerSecond = BitsPerSecond(0)
     audio_channels: int = 0

@@ -16,6 +16,7 @@ PURE = sorted(
         "streamkit/ladder.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
+        "streamkit/ffmpeg/encoders.py",
         "streamkit/ffmpeg/progress.py",
         "streamkit/ffmpeg/state.py",
         "streamkit/ffmpeg/private_playlist.py",

@@ -16,7 +16,7 @@ from streamkit.ffmpeg import binary
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.settings import LogSettings, Settings
 
-FFMPEG = FfmpegInfo(path="/opt/my ffmpeg", version=(5, 1), version_text="5.1", encoders=frozenset())
+FFMPEG = FfmpegInfo(path="/opt/my ffmpeg", version=(5, 1), version_text="5.1", encoders=frozenset({"libx264", "aac"}))
 MIGRATE = "streamkit.database.migrate"
 
 

@@ -10,13 +10,13 @@ from math import gcd, lcm
 from pathlib import Path
 
 from streamkit.errors import ConfigError
+from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_options, is_encoded, pixel_format
 from streamkit.hls.names import init_name, private_playlist_name
 from streamkit.types import MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
 DECODER_THREADS = 4
-ENCODER_THREADS = 4
 COPY_TOLERANCE = 0.99
 """A copied 2 s GOP whose timestamps say 1.999 s must not become a 4 s segment."""
 
@@ -37,6 +37,8 @@ class EncoderSpec:
     segment_duration: Seconds
     fast_start: bool
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    device: str = ""
+    """Render node of a VAAPI or QSV device; used when a rendition needs one."""
 
     def __post_init__(self) -> None:
         # FFmpeg expands % in segment names, and has no escape for it there.
@@ -46,7 +48,13 @@ class EncoderSpec:
 
 def build_argv(spec: EncoderSpec) -> list[str]:
     """Return the FFmpeg command for `spec`; no part of it passes through a shell."""
-    argv = [spec.ffmpeg, *_global_options(), *_input_options(spec.source), *_filter_graph(spec.renditions)]
+    argv = [
+        spec.ffmpeg,
+        *_global_options(),
+        *device_options(spec.renditions, spec.device),
+        *_input_options(spec.source),
+        *_filter_graph(spec.renditions),
+    ]
     cuts = plan_cuts(spec)
     for index, rendition in enumerate(spec.renditions):
         argv += [
@@ -82,9 +90,15 @@ def plan_cuts(spec: EncoderSpec) -> Cuts:
     interval = max(1, round(wanted / grid)) * grid
     # The hls muxer cannot cut audio alone at 1, 2, 4, 6 ... seconds; segment numbers that do not mean the
     # same time in every rendition would cost more than the second that a fast start gains.
-    fast = spec.fast_start and all(rendition.video_codec for rendition in spec.renditions)
+    # Nor can every encoder make a key frame after half a segment.
+    fast = spec.fast_start and all(_cuts_anywhere(rendition) for rendition in spec.renditions)
     first = max(1, round(interval / 2 / grid)) * grid if fast else interval
     return Cuts(interval=interval, first=first, tolerance=min(frames, default=grid) / 4)
+
+
+def _cuts_anywhere(rendition: Rendition) -> bool:
+    encoder = ENCODERS.get(rendition.video_codec or "")
+    return rendition.video_codec == "copy" or (encoder is not None and encoder.forces_key_frames)
 
 
 def _common_multiple(values: list[Fraction]) -> Fraction:
@@ -128,23 +142,20 @@ def _input_options(source: SourceInfo) -> list[str]:
 
 def _filter_graph(renditions: tuple[Rendition, ...]) -> list[str]:
     """Return the graph that scales one decoded picture to every encoded rendition i, as [v{i}]."""
-    encoded = [(i, rendition) for i, rendition in enumerate(renditions) if _is_encoded(rendition)]
+    encoded = [(i, rendition) for i, rendition in enumerate(renditions) if is_encoded(rendition)]
     if not encoded:
         return []
     # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
     # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
     chains = [
-        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear,setsar=1,format=yuv420p[v{i}]"
+        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear,setsar=1,"
+        f"{pixel_format(rendition.video_codec or '')}[v{i}]"
         for i, rendition in encoded
     ]
     if len(encoded) == 1:
         return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", "[0:v:0]", 1)]
     outputs = "".join(f"[s{i}]" for i, _ in encoded)
     return ["-filter_complex", ";".join([f"[0:v:0]split={len(encoded)}{outputs}", *chains])]
-
-
-def _is_encoded(rendition: Rendition) -> bool:
-    return rendition.video_codec not in (None, "copy")
 
 
 def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:
@@ -155,25 +166,12 @@ def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:
     fps = rendition.fps or Fraction(30)
     return [
         *("-map", f"[v{index}]"),
-        *("-c:v", rendition.video_codec),
-        *("-preset", rendition.preset),
-        # zerolatency: no look-ahead and no frame threads, a frame leaves as soon as it came.
-        *(("-tune", rendition.tune) if rendition.tune else ()),
-        *("-profile:v", rendition.profile),
-        # With its default (1.5 threads per core, slices of the picture) x264 loses quality on big machines.
-        *("-threads", str(ENCODER_THREADS)),
+        *encoder_options(rendition, max(1, round(fps * cuts.interval))),
         # A constant frame rate: otherwise segments of a variable-rate source differ in length.
         *("-r", f"{fps.numerator}/{fps.denominator}"),
         *("-fps_mode", "cfr"),
-        # Key frames come where segments begin and nowhere else: not at scene changes, ...
-        *("-sc_threshold", "0"),
-        # ... not after so many frames (twice a segment's: a safety net only), ...
-        *("-g", str(max(1, round(fps * cuts.interval)) * 2)),
-        # ... but at the same instants in every rendition, so that players can switch between them.
+        # Key frames come at the same instants in every rendition, so that players can switch between them.
         *("-force_key_frames", _key_frame_expression(cuts)),
-        *("-b:v", str(rendition.video_bitrate)),
-        *("-maxrate", str(rendition.maxrate)),
-        *("-bufsize", str(rendition.bufsize)),
     ]
 
 

@@ -25,6 +25,7 @@ READ_SIZE = 65_536
 LINE_BOUND = 8_192
 """Bytes after which a line without an end is taken as a line."""
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ")
+_QUIET = {"SVT_LOG": "1"}  # SVT-AV1 writes to standard error by itself: of its messages only errors are worth a line
 
 
 class EncoderListener(Protocol):
@@ -79,7 +80,7 @@ class EncoderProcess:
                 # our session: between sessions Linux divides the processors without a look at niceness.
                 process_group=0,
                 # No password of ours is readable in its environment.
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env={**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, **_QUIET},
             )
         except OSError as error:
             raise EncoderNotFoundError(f"FFmpeg cannot be started ({argv[0]}): {error.strerror}") from error

@@ -19,6 +19,7 @@ class ExitReason(StrEnum):
     FOLDER_GONE = "folder_gone"
     OUT_OF_MEMORY = "out_of_memory"
     ENCODER_MISSING = "encoder_missing"
+    DEVICE_MISSING = "device_missing"
     BAD_COMMAND = "bad_command"
     UNKNOWN = "unknown"
 
@@ -39,6 +40,7 @@ _EXPLANATIONS = {
     ExitReason.FOLDER_GONE: "FFmpeg cannot write to the stream's folder in HLS_OUTPUT_DIR: it is missing or read-only.",
     ExitReason.OUT_OF_MEMORY: "FFmpeg got no memory: too many or too large renditions for this machine.",
     ExitReason.ENCODER_MISSING: "FFmpeg, or an encoder that the ladder asks for, is missing on this machine.",
+    ExitReason.DEVICE_MISSING: "The device that the ladder's encoder needs, or its driver, is missing on this machine.",
     ExitReason.BAD_COMMAND: "FFmpeg refused an option of the ladder: check the rendition's settings.",
     ExitReason.UNKNOWN: "FFmpeg failed for a reason that only its log tells.",
 }
@@ -48,6 +50,10 @@ _SIGNS: tuple[tuple[ExitReason, tuple[str, ...]], ...] = (
     (ExitReason.DISK_FULL, ("no space left on device", "disk quota exceeded")),
     (ExitReason.OUT_OF_MEMORY, ("cannot allocate memory", "resource temporarily unavailable")),
     (ExitReason.ENCODER_MISSING, ("unknown encoder", "encoder not found", "failed to execute")),
+    (
+        ExitReason.DEVICE_MISSING,
+        ("cannot load libcuda", "no capable devices found", "device creation failed", "mfx session", "no va display"),
+    ),
     (ExitReason.FOLDER_GONE, ("failed to open file", "failed to rename file", "read-only file system")),
     (ExitReason.BAD_COMMAND, ("unrecognized option", "option not found", "error setting option", "unable to parse")),
     (ExitReason.BAD_SOURCE, ("matches no streams", "invalid data found", "not a standard flv", "unsupported codec")),

@@ -53,11 +53,12 @@ _LEVELS = tuple(
 
 @lru_cache(maxsize=256)
 def codecs(rendition: Rendition) -> str:
-    """Return the CODECS value, or '' when it cannot be known: a copied medium is whatever the publisher sends.
+    """Return the CODECS value, or '' when it cannot be known: a copied medium is whatever the publisher sends, and
+    only of x264 it is certain what it writes.
 
     A wrong value keeps players from playing at all, and a missing one only makes them look into the first segment.
     """
-    if "copy" in (rendition.video_codec, rendition.audio_codec):
+    if (rendition.video_codec or "libx264") != "libx264" or rendition.audio_codec == "copy":
         return ""
     media = []
     if rendition.video_codec:
@@ -68,7 +69,9 @@ def codecs(rendition: Rendition) -> str:
 
 
 def level_idc(rendition: Rendition) -> int:
-    """Return ten times the H.264 level that x264 chooses: the lowest that holds the size, rate and buffers."""
+    """Return ten times the H.264 level that was asked for, or that x264 chooses: the lowest that holds it all."""
+    if rendition.level:
+        return int(rendition.level.replace(".", ""))
     macroblocks = -(-rendition.width // 16) * -(-rendition.height // 16)
     quarters = _RATE_QUARTERS.get(_profile(rendition), 4)
     for level in _LEVELS:

@@ -102,6 +102,7 @@ def test_a_signal_says_how_ffmpeg_ended(number: signal.Signals, reason: ExitReas
             ExitReason.BAD_SOURCE,
             id="9 without video",
         ),
+        pytest.param(1, "[h264_nvenc] Cannot load libcuda.so.1", ExitReason.DEVICE_MISSING, id="no device"),
         pytest.param(1, "[fatal] Unknown encoder 'libx999'", ExitReason.ENCODER_MISSING, id="unknown encoder"),
         pytest.param(
             127,
