@@ -140,8 +140,11 @@ class Encoding:
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
         ladder = self._services.settings.ladder_for(self._key)
-        renditions = plan_renditions(ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version)
-        return RunPlan(renditions=renditions, segment_format=self._services.settings.segment_format_of(ladder))
+        container = self._services.settings.segment_format_of(ladder)
+        renditions = plan_renditions(
+            ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version, segment_format=container
+        )
+        return RunPlan(renditions=renditions, segment_format=container)
 
     def start(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""

@@ -36,7 +36,8 @@ def _uses(settings: Settings) -> list[str]:
 
 
 def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, version: tuple[int, int]) -> str:
-    renditions = plan_renditions(settings.ladders[name], source, ffmpeg_version=version)
+    container = settings.segment_format_of(settings.ladders[name])
+    renditions = plan_renditions(settings.ladders[name], source, ffmpeg_version=version, segment_format=container)
     spec = EncoderSpec(
         ffmpeg=ffmpeg,
         source=source,
@@ -46,7 +47,7 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, vers
         first_sequence=0,
         segment_duration=Seconds(settings.hls.segment_duration),
         fast_start=settings.hls.fast_start,
-        segment_format=settings.segment_format_of(settings.ladders[name]),
+        segment_format=container,
         device=settings.encoder.device,
     )
     title = f"ladder '{name}' for {_source(source)}:"

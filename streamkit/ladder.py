@@ -4,9 +4,9 @@ from fractions import Fraction
 from math import ceil
 
 from streamkit.errors import LadderError
-from streamkit.ffmpeg.encoders import encoder_name
+from streamkit.ffmpeg.encoders import COPY, encoder_name
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
-from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SourceInfo, VideoSource
+from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SegmentFormat, SourceInfo, VideoSource
 
 DEFAULT_FPS = Fraction(30)
 """Used when the publisher does not say how many frames per second it sends."""
@@ -15,8 +15,12 @@ FPS_TOLERANCE = Fraction(101, 100)
 """A measured rate of 60.02 is meant as 60: it is not halved to fit below 60."""
 SMALLEST_VIDEO_BITRATE = 64_000
 
-_TS_VIDEO = frozenset({"h264", "hevc"})
-_TS_AUDIO = frozenset({"aac", "mp3"})
+# What Apple's players take in each container (HLS authoring specification 1.1, 1.3, 2.1).
+_VIDEO_IN = {SegmentFormat.MPEGTS: ("h264",), SegmentFormat.FMP4: ("h264", "hevc", "av1")}
+_AUDIO_IN = {
+    SegmentFormat.MPEGTS: ("aac", "mp3", "ac3", "eac3"),
+    SegmentFormat.FMP4: ("aac", "mp3", "ac3", "eac3", "flac", "opus"),
+}
 # The first FFmpeg whose FLV demuxer knows a codec that only enhanced RTMP carries (FFmpeg's Changelog).
 _ENHANCED_SINCE = {
     **dict.fromkeys(("hevc", "av1", "vp9"), (6, 1)),
@@ -25,7 +29,11 @@ _ENHANCED_SINCE = {
 
 
 def plan_renditions(
-    ladder: LadderSettings, source: SourceInfo, *, ffmpeg_version: tuple[int, int] = (9, 0)
+    ladder: LadderSettings,
+    source: SourceInfo,
+    *,
+    ffmpeg_version: tuple[int, int] = (9, 0),
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS,
 ) -> tuple[Rendition, ...]:
     """Return what to encode: at least one rendition, in the ladder's order, never larger than the source.
 
@@ -33,6 +41,7 @@ def plan_renditions(
     Raises LadderError when FFmpeg cannot read the source, or nothing of the ladder can be made from it.
     """
     _check_readable(source, ffmpeg_version)
+    _check_copies(ladder, source, segment_format)
     if source.video is None:
         return (_only_audio(ladder, source),)
     rungs = _fitting(ladder.renditions, source.video)
@@ -72,6 +81,24 @@ def _check_readable(source: SourceInfo, version: tuple[int, int]) -> None:
             )
 
 
+def _check_copies(ladder: LadderSettings, source: SourceInfo, container: SegmentFormat) -> None:
+    """Refuse to copy what players do not take from the container."""
+    for rung in ladder.renditions:
+        copies_video = rung.video_codec == COPY and not rung.audio_only
+        for medium, is_copied, held in (
+            (source.video, copies_video, _VIDEO_IN),
+            (source.audio, rung.audio_codec == COPY, _AUDIO_IN),
+        ):
+            if medium is None or not is_copied or medium.codec in held[container]:
+                continue
+            inside = "fMP4" if container is SegmentFormat.FMP4 else "MPEG-TS"
+            advice = "segment_format: fmp4 can" if medium.codec in held[SegmentFormat.FMP4] else "encode it instead"
+            raise LadderError(
+                f"rendition '{rung.name}' copies {medium.codec}, which players do not take from {inside} segments; "
+                f"{advice}"
+            )
+
+
 def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[RenditionSettings]:
     """Return the rungs that do not enlarge the picture, or the lowest one if all would."""
     short_side = min(video.width, video.height)
@@ -85,12 +112,11 @@ def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[R
 
 def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: VideoSource) -> Rendition:
     audio_codec, audio_bitrate, channels = _audio(rung, source.audio)
-    if rung.video_codec == "copy":
-        _check_copy(video.codec, _TS_VIDEO, "H.264 and HEVC", rung)
+    if rung.video_codec == COPY:
         bitrate = source.video_bitrate or BitsPerSecond(0)
         return Rendition(
             name=RenditionName(rung.name),
-            video_codec="copy",
+            video_codec=COPY,
             width=video.width,
             height=video.height,
             fps=video.fps,
@@ -171,16 +197,7 @@ def _audio(rung: RenditionSettings, audio: AudioSource | None) -> tuple[str | No
     """Return (codec, bit rate, channels); mono is never widened to stereo."""
     if audio is None:
         return None, BitsPerSecond(0), 0
-    if rung.audio_codec == "copy":
-        _check_copy(audio.codec, _TS_AUDIO, "AAC and MP3", rung)
-        return "copy", BitsPerSecond(rung.audio_bitrate), audio.channels
+    if rung.audio_codec == COPY:
+        return COPY, BitsPerSecond(rung.audio_bitrate), audio.channels
     channels = min(rung.audio_channels, audio.channels) if audio.channels > 0 else rung.audio_channels
     return rung.audio_codec, BitsPerSecond(rung.audio_bitrate), channels
-
-
-def _check_copy(codec: str, allowed: frozenset[str], names: str, rung: RenditionSettings) -> None:
-    if codec not in allowed:
-        raise LadderError(
-            f"rendition '{rung.name}' copies {codec}, which cannot go into MPEG-TS segments: "
-            f"only {names} can; encode it instead"
-        )

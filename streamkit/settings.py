@@ -199,6 +199,18 @@ class Settings(Section):
                 raise wrong("Settings", loc, name, rule)
         return self
 
+    @model_validator(mode="after")
+    def _containers_hold_the_codecs(self) -> "Settings":
+        for name, ladder in self.ladders.items():
+            if self.segment_format_of(ladder) is SegmentFormat.FMP4:
+                continue
+            for number, rung in enumerate(ladder.renditions):
+                if rung.is_encoded and rung.encoder.codec != "h264":
+                    loc = ("ladders", name, "renditions", number, "video_codec")
+                    rule = "an encoder of H.264; HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
+                    raise wrong("Settings", loc, rung.video_codec, rule)
+        return self
+
     def rule_for(self, key: StreamKey) -> StreamRule:
         """Return the first rule whose pattern matches `key`, or an empty one."""
         return next((rule for rule in self.streams if fnmatchcase(key, rule.match)), StreamRule(match=key))

@@ -56,7 +56,7 @@ class RenditionSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> "RenditionSettings":
-        if self.audio_only or self.video_codec == COPY:
+        if not self.is_encoded:
             return self
         if self.height is None or self.video_bitrate is None:
             raise ValueError("an encoded rendition needs 'height' and 'video_bitrate'")
@@ -65,6 +65,11 @@ class RenditionSettings(Section):
         self._check_word("profile", self.profile, self.encoder.profiles)
         self._check_word("level", self.level, self.encoder.levels)
         return self
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it has a picture that is encoded here."""
+        return not self.audio_only and self.video_codec != COPY
 
     @property
     def encoder(self) -> VideoEncoder:
@@ -94,7 +99,7 @@ class LadderSettings(Section):
             if name in names[:number]:
                 rule = "another name: a rendition above has this one"
                 raise wrong("LadderSettings", ("renditions", number, "name"), name, rule)
-        copies = [r for r in self.renditions if r.video_codec == COPY and not r.audio_only]
+        copies = [r for r in self.renditions if not r.is_encoded and not r.audio_only]
         if copies and len(self.renditions) > 1:
             raise ValueError(
                 "a 'copy' rendition must be the only one of its ladder: its key frames are the publisher's "

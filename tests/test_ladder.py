@@ -174,7 +174,13 @@ def test_copy_keeps_what_the_publisher_sends() -> None:
 @pytest.mark.parametrize(
     ("of", "info", "version", "says"),
     [
-        pytest.param(COPY, source(codec="vp6f"), (9, 0), "copies vp6f", id="copied video that TS cannot hold"),
+        pytest.param(
+            COPY,
+            source(codec="vp6f"),
+            (9, 0),
+            "copies vp6f.*encode it instead",
+            id="copied video that no container holds",
+        ),
         pytest.param(
             COPY,
             source(audio=AudioSource(codec="speex", sample_rate=16000, channels=1)),
@@ -182,6 +188,7 @@ def test_copy_keeps_what_the_publisher_sends() -> None:
             "copies speex",
             id="copied audio that TS cannot hold",
         ),
+        pytest.param(COPY, source(codec="hevc"), (9, 0), "copies hevc.*segment_format: fmp4 can", id="HEVC in TS"),
         pytest.param(THREE, source(codec="hevc"), (5, 1), "needs FFmpeg 6.1", id="hevc before 6.1"),
         pytest.param(COPY, source(codec="hevc"), (6, 0), "needs FFmpeg 6.1", id="hevc copied before 6.1"),
         pytest.param(THREE, source(codec="av1"), (5, 1), "needs FFmpeg 6.1", id="av1 before 6.1"),

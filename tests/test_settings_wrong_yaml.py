@@ -36,6 +36,7 @@ DVR = "it must be seconds from 60 to 1209600 (30m, 4h and 14d are understood)"
 DVR_NAME = "dvr.m3u8 is the DVR playlist"
 MULTIVARIANT = "playlist.m3u8 is the multivariant playlist"
 SESSION = "'s' and 7 base-32 digits is how a session id looks"
+FMP4 = "HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
 
 WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
@@ -170,6 +171,10 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "rendition that cannot be encoded": (
         LADDER.replace(", video_bitrate: 800k", ""),
         "1:31: ladders.mine.renditions[0]: an encoded rendition needs 'height' and 'video_bitrate'",
+    ),
+    "HEVC in MPEG-TS": (
+        LADDER.replace("name: a", "name: a, video_codec: hevc, preset: fast"),
+        f"1:54: ladders.mine.renditions[0].video_codec: 'hevc' is not valid: it must be an encoder of H.264; {FMP4}",
     ),
     "copy beside another rendition": (
         LADDER.replace("}]", "}, {name: b, video_codec: copy}]"),

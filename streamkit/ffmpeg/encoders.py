@@ -216,8 +216,6 @@ def _x265(rendition: Rendition, gop: int) -> list[str]:
         # x265's forced key frames are otherwise recovery points (CRA), at which not every player can begin.
         *("-forced-idr", "1"),
         *("-x265-params", ":".join(f"{key}={value}" for key, value in parameters.items())),
-        # hvc1 has its parameter sets in the initialisation: Apple's players take nothing else (HLS authoring 1.10).
-        *("-tag:v", "hvc1"),
     ]
 
 
@@ -258,7 +256,6 @@ def _nvenc(rendition: Rendition, _gop: int) -> list[str]:
         # With look-ahead it would put key frames at scene changes.
         *("-no-scenecut", "1"),
         *("-rc", "vbr"),
-        *_hvc1(rendition),
     ]
 
 
@@ -269,7 +266,6 @@ def _vaapi(rendition: Rendition, _gop: int) -> list[str]:
         # Forced key frames are IDR pictures by themselves. One picture at a time leaves at once; more is faster.
         *(("-bf", "0", "-async_depth", "1") if rendition.tune == NO_DELAY else ()),
         *("-rc_mode", "VBR"),
-        *_hvc1(rendition),
     ]
 
 
@@ -282,13 +278,7 @@ def _qsv(rendition: Rendition, _gop: int) -> list[str]:
         # Without it a forced key frame is an I picture that later ones may look behind.
         *("-forced_idr", "1"),
         *(("-bf", "0", "-async_depth", "1") if rendition.tune == NO_DELAY else ()),
-        *_hvc1(rendition),
     ]
-
-
-def _hvc1(rendition: Rendition) -> tuple[str, ...]:
-    is_hevc = ENCODERS[rendition.video_codec or ""].codec == "hevc"
-    return ("-tag:v", "hvc1") if is_hevc else ()
 
 
 def _rate_control(rendition: Rendition, family: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from streamkit.errors import ConfigError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import RUN_TIMEOUT, FfmpegInfo
-from streamkit.ffmpeg.encoders import COPY, ENCODERS, device_options, encoder_name, pixel_format
+from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_name, pixel_format
 from streamkit.settings_ladder import LadderSettings
 from streamkit.types import Rendition, RenditionName
 
@@ -30,7 +30,7 @@ def _encoders_by_key(ladders: Mapping[str, LadderSettings]) -> dict[str, str]:
         f"ladders.{ladder}.renditions.{number}.video_codec": encoder_name(rendition.video_codec)
         for ladder, settings in ladders.items()
         for number, rendition in enumerate(settings.renditions)
-        if rendition.video_codec != COPY and not rendition.audio_only
+        if rendition.is_encoded
     }
 
 

@@ -45,16 +45,16 @@ def test_every_encoder_is_told_its_rate_and_a_distance_of_key_frames(encoder: st
     ("encoder", "expected"),
     [
         ("libx264", {"-sc_threshold": "0", "-tune": "zerolatency", "-profile:v": "high", "-preset": "veryfast"}),
-        ("libx265", {"-forced-idr": "1", "-tag:v": "hvc1", "-profile:v": "main", "-preset": "ultrafast"}),
+        ("libx265", {"-forced-idr": "1", "-profile:v": "main", "-preset": "ultrafast"}),
         ("libsvtav1", {"-preset": "10", "-svtav1-params": "rc=2:pred-struct=1:scd=0:lp=4"}),
         ("libaom-av1", {"-usage": "realtime", "-cpu-used": "8", "-lag-in-frames": "0"}),
         ("h264_nvenc", {"-preset": "p4", "-tune": "ull", "-bf": "0", "-forced-idr": "1", "-rc": "vbr"}),
-        ("hevc_nvenc", {"-profile:v": "main", "-tag:v": "hvc1", "-no-scenecut": "1"}),
+        ("hevc_nvenc", {"-profile:v": "main", "-no-scenecut": "1"}),
         ("av1_nvenc", {"-forced-idr": "1", "-zerolatency": "1"}),
         ("h264_vaapi", {"-profile:v": "high", "-rc_mode": "VBR", "-bf": "0"}),
-        ("hevc_vaapi", {"-profile:v": "main", "-tag:v": "hvc1"}),
+        ("hevc_vaapi", {"-profile:v": "main"}),
         ("h264_qsv", {"-preset": "medium", "-forced_idr": "1", "-async_depth": "1"}),
-        ("hevc_qsv", {"-profile:v": "main", "-tag:v": "hvc1", "-forced_idr": "1"}),
+        ("hevc_qsv", {"-profile:v": "main", "-forced_idr": "1"}),
     ],
 )
 def test_each_family_speaks_its_own_language(encoder: str, expected: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from streamkit.types import (
     Rendition,
     RenditionName,
     Seconds,
+    SegmentFormat,
     SessionId,
     SourceInfo,
     VideoSource,
@@ -121,7 +122,13 @@ def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
     """Give `start(plan, *, first_sequence=0, listener=None) -> Encoder`; they all end with the block."""
     with ExitStack() as cleanup:
 
-        def start(of: Plan, *, first_sequence: int = 0, listener: Listener | None = None) -> Encoder:
+        def start(
+            of: Plan,
+            *,
+            first_sequence: int = 0,
+            listener: Listener | None = None,
+            segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+        ) -> Encoder:
             spec = EncoderSpec(
                 ffmpeg=ffmpeg_path,
                 source=of.source,
@@ -131,6 +138,7 @@ def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
                 first_sequence=first_sequence,
                 segment_duration=Seconds(2.0),
                 fast_start=True,
+                segment_format=segment_format,
             )
             encoder = start_encoder(build_argv(spec), folder, listener or Listener())
             cleanup.callback(encoder.close)
