@@ -18,6 +18,7 @@ from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.broadcast import Broadcast
 from actors.deaths import MAX_RESTARTS, Deaths
 from actors.encoding import Encoding
+from actors.ending import Ending
 from actors.life import Life
 from actors.services import Services
 from actors.timers import Ticker
@@ -44,7 +45,6 @@ from streamkit.messages import (
     StreamIdle,
     StreamRecalled,
     StreamSettled,
-    StreamStopped,
     Tick,
     UploadFailed,
 )
@@ -70,15 +70,15 @@ class StreamActor(BaseActor):
         self._joined: Future[PublishAnswer] | None = None
         self._publisher_left = True
         self._recall_deadline = 0.0
-        self._end_reason, self._end_failed = "", False
-        self._ending = False  # the session ends as soon as FFmpeg's last segment is collected
-        self._stopping = self._is_idle = False
+        self._is_idle = False
         self._deaths = Deaths()
 
     def on_start(self) -> None:
         self._broadcast = Broadcast(self._key, self._services, self.me)
         self._encoding = Encoding(self._key, self._services, self.me)
         self._life = Life(self._key, self._broadcast.state_changed)
+        patience = Seconds(self._settings.sessions.finish_deadline)
+        self._ending = Ending(self._key, self.parent, self._broadcast, self._encoding, self._life, patience)
         self._ticker = Ticker(self._services.timers, self.me, Tick())
         self._ticker.next(TICK)
 
@@ -106,7 +106,7 @@ class StreamActor(BaseActor):
                 self._run_ended(message)
             case ObjectStored():
                 self._broadcast.stored(message)
-                self._end_when_drained()
+                self._ending.when_drained()
             case UploadFailed():
                 self._broadcast.upload_failed(message)
             case StreamRecalled():
@@ -141,7 +141,7 @@ class StreamActor(BaseActor):
         self._life.begin(StreamEvent.PUBLISH)
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
             self._life.wait(self._settings.sessions.connect_timeout)
-        if self._ending or not self._broadcast.is_open:
+        if self._ending.is_pending or not self._broadcast.is_open:
             self._encoding.forgive()
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
@@ -206,7 +206,7 @@ class StreamActor(BaseActor):
 
     def _start_encoder(self) -> None:
         now = time.monotonic()
-        if self._ending or not self._state.is_active or not self._encoding.is_ready(now):
+        if self._ending.is_pending or not self._state.is_active or not self._encoding.is_ready(now):
             return
         if not self._broadcast.knows_numbers and now < self._recall_deadline:
             return
@@ -237,8 +237,8 @@ class StreamActor(BaseActor):
     def _run_ended(self, message: FolderScanned) -> None:
         failure = self._encoding.run_ended(message.run)
         self._broadcast.end_run()
-        if self._ending:
-            self._end_session()
+        if self._ending.is_pending:
+            self._ending.end_session()
         elif failure is not None:
             self._encoder_failed(failure)
         self._start_encoder()
@@ -257,38 +257,7 @@ class StreamActor(BaseActor):
     # ---- the end
 
     def _finish(self, event: StreamEvent, reason: str) -> None:
-        """End the publish; its session, if it became one, as soon as FFmpeg has closed its last segment."""
-        self._encoding.close_feed()
-        self._life.move(event)
-        self._life.wait(self._settings.sessions.finish_deadline)
-        if not self._ending:  # else an older publish's session still waits for its last segment
-            self._end_reason, self._end_failed = reason, self._state is StreamState.FAILED
-            self._ending = self._broadcast.is_open
-        tell(self.parent, StreamSettled(key=self._key, publish=self._publish))
-        if not self._ending:
-            logger.info("Ended without a broadcast: %s", reason, extra=self._extra)
-            self._ended()
-        elif not self._encoding.has_run:
-            self._end_session()
-
-    def _end_session(self) -> None:
-        """Close the playlists; the stream has ended when the store has everything."""
-        self._ending = False
-        self._broadcast.end(UnixTime(time.time()), self._end_reason, failed=self._end_failed)
-        logger.info("The broadcast ended: %s", self._end_reason, extra=self._extra)
-        self._end_when_drained()
-
-    def _end_when_drained(self) -> None:
-        if self._ending or self._broadcast.is_open or not self._broadcast.is_drained:
-            return
-        if self._state in (StreamState.FINISHING, StreamState.FAILED) and not self._life.has_ended:
-            self._ended()
-        if self._stopping:
-            tell(self.parent, StreamStopped(key=self._key, pending=0))
-
-    def _ended(self) -> None:
-        self._broadcast.stopped(UnixTime(time.time()))
-        self._life.end()
+        self._ending.begin(self._publish, event, reason)
 
     # ---- start and stop of the service
 
@@ -310,10 +279,8 @@ class StreamActor(BaseActor):
             tell(self.parent, StreamSettled(key=self._key, publish=self._publish))
 
     def _shut_down(self) -> None:
-        self._stopping = self._publisher_left = True
-        if self._state.is_active and self._state is not StreamState.FINISHING:
-            self._finish(StreamEvent.UNPUBLISHED_FINAL, "the service stopped")
-        self._end_when_drained()
+        self._publisher_left = True
+        self._ending.stop(self._publish)
 
     def _tick(self) -> None:
         self._ticker.next(TICK if self._state.is_active or not self._broadcast.is_tidy else IDLE_TICK)
@@ -325,7 +292,7 @@ class StreamActor(BaseActor):
             self._overdue()
         self._ask_for_publisher()
         self._start_encoder()
-        self._end_when_drained()
+        self._ending.when_drained()
         self._is_idle = self._life.may_be_forgotten and self._broadcast.is_tidy
 
     def _overdue(self) -> None:
@@ -339,7 +306,7 @@ class StreamActor(BaseActor):
                 self._finish(StreamEvent.WINDOW_PASSED, "the publisher did not come back")
             case StreamState.FINISHING:
                 self._broadcast.note_error(f"{self._broadcast.pending} objects still wait for the object store")
-                self._ended()
+                self._ending.complete()
 
     def _child_failed(self, message: ChildFailed) -> None:
         """Replace a dead child; too many deaths are this actor's own failure."""

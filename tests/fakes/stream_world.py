@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 import pytest
 
-from actors import broadcast, bucket, encoding, life, stream
+from actors import broadcast, bucket, encoding, ending, life, stream
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.names import segment_name
 from streamkit.messages import (
@@ -123,7 +123,7 @@ class StreamWorld:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, **sections: Any) -> None:
         self.clock = FakeClock()
-        for module in (stream, encoding, broadcast, life):
+        for module in (stream, encoding, ending, broadcast, life):
             patch.setattr(module, "time", self.clock)
         self.parent, self.database = RecordingRef("parent"), RecordingRef("database")
         self.watchers: list[RecordingRef] = []
