@@ -3,6 +3,7 @@
 from fractions import Fraction
 from math import ceil
 
+from streamkit.audio_groups import with_separate_audio
 from streamkit.errors import LadderError
 from streamkit.ffmpeg.encoders import COPY, encoder_name
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
@@ -52,7 +53,7 @@ def plan_renditions(
     ]
     if not renditions:
         raise LadderError("the ladder has audio-only renditions alone and the source has no audio")
-    return tuple(renditions)
+    return with_separate_audio(tuple(renditions)) if ladder.separate_audio else tuple(renditions)
 
 
 def capped_fps(fps: Fraction | None, max_fps: float) -> Fraction:

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from streamkit.ffmpeg.encoders import COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
 from streamkit.settings_fields import BitRate, Container, RenditionLabel, Section, wrong
 
+_NO_SEPARATE_AUDIO = "false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
 VIDEO_CODECS = (*ENCODERS, *FRIENDLY_NAMES, COPY)
 
 
@@ -90,6 +91,8 @@ class LadderSettings(Section):
 
     segment_format: Container | None = None
     """Default: hls.segment_format."""
+    separate_audio: bool = False
+    """Sound in renditions of its own (EXT-X-MEDIA) instead of in every video rendition."""
     renditions: Annotated[tuple[RenditionSettings, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")
@@ -105,6 +108,8 @@ class LadderSettings(Section):
                 "a 'copy' rendition must be the only one of its ladder: its key frames are the publisher's "
                 "and would not line up with encoded renditions"
             )
+        if copies and self.separate_audio:
+            raise wrong("LadderSettings", ("separate_audio",), self.separate_audio, _NO_SEPARATE_AUDIO)
         return self
 
 

@@ -147,6 +147,8 @@ class Rendition:
     audio_codec: str | None = None
     audio_bitrate: BitsPerSecond = BitsPerSecond(0)
     audio_channels: int = 0
+    audio_group: RenditionName | None = None
+    """The rendition that carries its sound; itself when it is a variant of its own beside that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

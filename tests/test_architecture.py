@@ -14,6 +14,7 @@ PURE = sorted(
         "streamkit/errors.py",
         "streamkit/messages.py",
         "streamkit/ladder.py",
+        "streamkit/audio_groups.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",

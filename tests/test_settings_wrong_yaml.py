@@ -39,6 +39,8 @@ SESSION = "'s' and 7 base-32 digits is how a session id looks"
 FMP4 = "HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
 
+NO_SEPARATE_AUDIO = "it must be false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
+
 WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "bit rate": (MANY, f"8:24: ladders.default.renditions[0].video_bitrate: 'many' is not valid: {BIT_RATE}"),
     "bit rate with an unknown unit": (
@@ -52,6 +54,14 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "bit rate out of range": (
         LADDER.replace("800k", "201M"),
         f"1:69: ladders.mine.renditions[0].video_bitrate: '201M' is not valid: {BIT_RATE}",
+    ),
+    "separate audio of copied video": (
+        "ladders: {mine: {separate_audio: true, renditions: [{name: a, video_codec: copy}]}}\n",
+        f"1:34: ladders.mine.separate_audio: 'true' is not valid: {NO_SEPARATE_AUDIO}",
+    ),
+    "segment format that does not exist": (
+        "hls:\n  segment_format: ts\n",
+        "2:19: hls.segment_format: 'ts' is not valid: it must be mpegts or fmp4",
     ),
     "unknown key, near": ("server:\n  prot: 80\n", "2:3: server.prot: is not a known key: did you mean 'port'?"),
     "unknown key, far": (

@@ -5,8 +5,9 @@ from collections import deque
 from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.ledger import Ledger
 from streamkit.hls.live import LiveWindow
+from streamkit.hls.multivariant import live_multivariant
 from streamkit.hls.names import DVR, dvr_media_name
-from streamkit.hls.render import entry_text, head_text, live_variants, render_multivariant, tail_text
+from streamkit.hls.render import entry_text, head_text, tail_text
 from streamkit.hls.segments import Segment, View
 from streamkit.types import RenditionName, SessionId
 
@@ -34,7 +35,7 @@ class DvrText:
             for rendition in window.renditions
         }
         only = next(iter(files.values())) if len(files) == 1 else None
-        return files | {DVR: only or render_multivariant(live_variants(window, dvr_media_name)).encode()}
+        return files | {DVR: only or live_multivariant(window, dvr_media_name).encode()}
 
     def _track(self, name: RenditionName, dvr: DvrWindow) -> "_Track":
         if name not in self._tracks:

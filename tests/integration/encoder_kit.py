@@ -1,5 +1,6 @@
 """Runs the real encoder on a socketpair, as StreamKit does, and looks into what it wrote."""
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.private_playlist import parse_private_playlist
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
-from streamkit.hls.names import private_playlist_name, segment_name
+from streamkit.hls.names import init_name, private_playlist_name, segment_name
 from streamkit.ladder import plan_renditions
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import (
@@ -43,10 +44,20 @@ def rung(name: str, height: int | None = None, **fields: Any) -> RenditionSettin
     )
 
 
-def plan(*rungs: RenditionSettings, fps: Fraction = Fraction(30), video: bool = True, audio: bool = True) -> "Plan":
+def plan(
+    *rungs: RenditionSettings,
+    fps: Fraction = Fraction(30),
+    video: bool = True,
+    audio: bool = True,
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+    separate_audio: bool = False,
+    segment_duration: float = 2.0,
+) -> "Plan":
     picture = VideoSource(codec="h264", width=320, height=180, fps=fps)
     source = SourceInfo(video=picture if video else None, audio=AAC if audio else None)
-    return Plan(source, plan_renditions(LadderSettings(renditions=rungs), source))
+    ladder = LadderSettings(renditions=rungs, separate_audio=separate_audio)
+    renditions = plan_renditions(ladder, source, segment_format=segment_format)
+    return Plan(source, renditions, segment_format, Seconds(segment_duration))
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Plan:
 
     source: SourceInfo
     renditions: tuple[Rendition, ...]
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    segment_duration: Seconds = Seconds(2.0)
 
 
 @dataclass
@@ -86,6 +99,8 @@ class Encoder:
     folder: Path
     pid_file: Path
     feeder: threading.Thread | None = None
+    segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    first_sequence: int = 0
 
     def push(self, data: bytes) -> None:
         """Feed from a thread of its own, faster than real time, then say that this was all."""
@@ -111,7 +126,17 @@ class Encoder:
         return [segment.duration for segment in parse_private_playlist(text)]
 
     def segment(self, rendition: str, sequence: int) -> Path:
-        return self.folder / segment_name(SESSION, RenditionName(rendition), MediaSequence(sequence))
+        return self.folder / segment_name(
+            SESSION, RenditionName(rendition), MediaSequence(sequence), self.segment_format
+        )
+
+    def media(self, rendition: str, sequence: int) -> io.BytesIO:
+        """Return a segment as a player decodes it: alone, or behind its initialization section."""
+        data = self.segment(rendition, sequence).read_bytes()
+        if self.segment_format is SegmentFormat.FMP4:
+            init = init_name(SESSION, RenditionName(rendition), MediaSequence(self.first_sequence))
+            data = (self.folder / init).read_bytes() + data
+        return io.BytesIO(data)
 
 
 Start = Callable[..., Encoder]
@@ -122,13 +147,7 @@ def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
     """Give `start(plan, *, first_sequence=0, listener=None) -> Encoder`; they all end with the block."""
     with ExitStack() as cleanup:
 
-        def start(
-            of: Plan,
-            *,
-            first_sequence: int = 0,
-            listener: Listener | None = None,
-            segment_format: SegmentFormat = SegmentFormat.MPEGTS,
-        ) -> Encoder:
+        def start(of: Plan, *, first_sequence: int = 0, listener: Listener | None = None) -> Encoder:
             spec = EncoderSpec(
                 ffmpeg=ffmpeg_path,
                 source=of.source,
@@ -136,11 +155,12 @@ def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
                 folder=folder,
                 session=SESSION,
                 first_sequence=first_sequence,
-                segment_duration=Seconds(2.0),
+                segment_duration=of.segment_duration,
                 fast_start=True,
-                segment_format=segment_format,
+                segment_format=of.segment_format,
             )
             encoder = start_encoder(build_argv(spec), folder, listener or Listener())
+            encoder.segment_format, encoder.first_sequence = of.segment_format, first_sequence
             cleanup.callback(encoder.close)
             return encoder
 
@@ -159,19 +179,32 @@ def start_encoder(argv: list[str], folder: Path, listener: Listener) -> Encoder:
     return Encoder(process, listener, ours, folder, pid_file)
 
 
-def first_packets(segment: Path) -> dict[str, tuple[float, bool]]:
+def first_packets(segment: Path | io.BytesIO) -> dict[str, tuple[float, bool]]:
     """Return for each medium the earliest presentation time in seconds and whether the first packet is a key."""
     found: dict[str, tuple[float, bool]] = {}
-    with av.open(str(segment)) as container:
+    with av.open(_file(segment)) as container:
         for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
                 found.setdefault(packet.stream.type, (float(packet.pts * packet.time_base), packet.is_keyframe))
     return found
 
 
-def begins_with_idr(segment: Path) -> bool:
+def begins_with_idr(segment: Path | io.BytesIO) -> bool:
     """Return whether the first coded picture is an IDR (H.264 NAL unit type 5), not a mere recovery point."""
-    with av.open(str(segment)) as container:
+    with av.open(_file(segment)) as container:
         data = bytes(next(container.demux(video=0)))
-    types = [part[0] & 0x1F for part in data.split(b"\x00\x00\x01")[1:] if part]
+        is_mp4 = "mp4" in container.format.name
+    types = [unit[0] & 0x1F for unit in (_mp4_units(data) if is_mp4 else data.split(b"\x00\x00\x01")[1:]) if unit]
     return next(kind for kind in types if kind in (1, 5)) == 5
+
+
+def _mp4_units(data: bytes) -> Iterator[bytes]:
+    """Yield the NAL units of a picture, each behind its length in four bytes (ISO/IEC 14496-15 5.3.4)."""
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        yield data[4 : 4 + size]
+        data = data[4 + size :]
+
+
+def _file(segment: Path | io.BytesIO) -> str | io.BytesIO:
+    return str(segment) if isinstance(segment, Path) else segment

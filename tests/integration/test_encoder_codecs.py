@@ -76,8 +76,8 @@ def test_a_modern_codec_begins_its_segments_with_those_of_h264(
     durations: list[float],
 ) -> None:
     # 320x180 in a ladder with another frame rate; a source GOP that no segment boundary falls on.
-    ladder = plan(rung("modern", 180, **fields), rung("old", 90, max_fps=15.0))
-    encoder = start(ladder, segment_format=SegmentFormat.FMP4)
+    rungs = rung("modern", 180, **fields), rung("old", 90, max_fps=15.0)
+    encoder = start(plan(*rungs, segment_format=SegmentFormat.FMP4))
     encoder.push(make_source(width=320, height=180, seconds=5.0, gop_seconds=3.0).read_bytes())
 
     assert encoder.process.wait(DEADLINE) == 0
