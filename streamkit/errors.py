@@ -5,6 +5,7 @@ StreamKitError
 ├── InvalidStreamKeyError     a stream key breaks the alphabet or length rule
 ├── LadderError               no rendition of the ladder can be made from this source
 ├── SourceError               what the publisher sends cannot be encoded, or the RTMP server cannot be played
+├── MediaError                an encoded file is not what its name says, or not whole
 ├── EncoderNotFoundError      no usable FFmpeg on this machine
 ├── StoreError                an object store operation failed
 │   ├── ObjectNotFoundError   there is no such object (404)
@@ -43,6 +44,10 @@ class LadderError(StreamKitError):
 
 class SourceError(StreamKitError):
     """What the publisher sends cannot be encoded, or the RTMP server cannot be played."""
+
+
+class MediaError(StreamKitError):
+    """An encoded file, or a header in it, cannot be read."""
 
 
 class EncoderNotFoundError(StreamKitError):

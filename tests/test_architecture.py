@@ -22,6 +22,7 @@ PURE = sorted(
         "streamkit/ffmpeg/state.py",
         "streamkit/ffmpeg/private_playlist.py",
         "streamkit/hls/*.py",
+        "streamkit/media/*.py",
         "streamkit/rtmp/chunks.py",
         "streamkit/rtmp/flv.py",
         "streamkit/rtmp/avc.py",

@@ -5,19 +5,11 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from streamkit.errors import SourceError
+from streamkit.media.rates import snap_fps
 from streamkit.rtmp import amf0, avc, chunks, flv
 from streamkit.rtmp.flv import TagKind
 from streamkit.types import AudioSource, BitsPerSecond, SourceInfo, VideoSource
 
-STANDARD_RATES = tuple(
-    sorted(
-        [Fraction(rate) for rate in (5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)]
-        + [Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240)]
-    )
-)
-"""Frames per second that cameras and encoders really use."""
-_SNAP = 0.005  # relative distance within which a rate is taken for a standard one
-_MIN_FPS, _MAX_FPS = 1, 250
 _MIN_MEASURED_FRAMES = 10
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}  # by channelConfiguration
@@ -25,15 +17,6 @@ _FLAG_RATES = (5512, 11025, 22050, 44100)  # annex E.4.2.1 SoundRate
 _FIXED_RATES = {4: 16000, 5: 8000, 7: 8000, 8: 8000, 11: 16000, 14: 8000}  # by SoundFormat, whatever the flags say
 _VIDEO_HINTS = ("videocodecid", "width", "height", "videodatarate", "framerate")
 _AUDIO_HINTS = ("audiocodecid", "audiodatarate", "audiosamplerate")
-
-
-def snap_fps(rate: float | Fraction | None) -> Fraction | None:
-    """Return the standard rate within 0.5 % of `rate`, else `rate` itself; None when it is no frame rate (1 to 250)."""
-    if rate is None or not _MIN_FPS <= rate <= _MAX_FPS:
-        return None
-    exact = Fraction(rate)
-    nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - exact))
-    return nearest if abs(nearest - exact) <= _SNAP * nearest else exact.limit_denominator(1001)
 
 
 def measure_fps(timestamps: Sequence[int]) -> Fraction | None:

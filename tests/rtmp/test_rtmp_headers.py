@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamkit.errors import SourceError
+from streamkit.media.info import Picture
+from streamkit.media.rates import snap_fps
 from streamkit.rtmp import avc, chunks, flv, headers
-from streamkit.rtmp.avc import Picture
 from streamkit.rtmp.flv import TagKind
 from streamkit.types import AudioSource, VideoSource
 
@@ -82,7 +83,7 @@ def test_a_sample_aspect_ratio_and_colours_come_before_the_timing() -> None:
     bits = sps().ue(0, 2, 1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 1)
     bits.u(1, 1).u(8, 255).u(16, 4).u(16, 3).u(1, 1).u(1, 0).u(1, 1).u(4, 0).u(1, 1).u(24, 65793).u(1, 1).ue(0, 0)
     bits.u(1, 1).u(32, 1001).u(32, 60000)
-    assert avc.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001))
+    assert avc.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001), Fraction(4, 3))
 
 
 @pytest.mark.parametrize("record", [b"", b"\x01" * 5, bytes(40), AVC_720P25[:20], b"\x00" + AVC_720P25[1:]])
@@ -120,7 +121,7 @@ def test_garbage_after_an_sps_byte_is_a_picture_or_a_source_error(data: bytes) -
 def test_a_frame_rate_snaps_to_the_nearest_standard_one_within_half_a_percent(
     announced: float | None, rate: Fraction | None
 ) -> None:
-    assert headers.snap_fps(announced) == rate
+    assert snap_fps(announced) == rate
 
 
 def test_the_rate_is_measured_when_there_are_enough_frames() -> None:
