@@ -53,6 +53,7 @@ class Broadcast:
             segment_duration=Seconds(hls.segment_duration),
             release_deadline=Seconds(hls.release_deadline),
             dvr=dvr_window(*settings.dvr_for(key)),
+            key_url_base=settings.encryption.key_url_base.rstrip("/"),
         )
         self._journal: Journal | None = None  # opened with the first event: many publishes never become a broadcast
         self._replay()
@@ -140,7 +141,7 @@ class Broadcast:
 
     def begin_run(self, plan: RunPlan) -> MediaSequence:
         """Begin an encoder run and return the number of its first segments."""
-        event = self._ledger.begin_run(plan.renditions, plan.segment_format)
+        event = self._ledger.begin_run(plan.renditions, plan.segment_format, plan.key_rotation)
         self._rates.clear()
         self._record(event)
         self._save_session(self._state)
@@ -267,6 +268,7 @@ class Broadcast:
             upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
             restarts=restarts,
             last_error=self._upload_error or self._last_error,
+            newest_key=self._ledger.newest_key,
             playlists=MappingProxyType(self._playlists.local),
         )
 

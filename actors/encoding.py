@@ -139,12 +139,17 @@ class Encoding:
         """Return what to encode of the detected source. Raises LadderError or SourceError with one sentence."""
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
-        ladder = self._services.settings.ladder_for(self._key)
-        container = self._services.settings.segment_format_of(ladder)
+        settings = self._services.settings
+        ladder = settings.ladder_for(self._key)
+        container = settings.segment_format_of(ladder)
         renditions = plan_renditions(
             ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version, segment_format=container
         )
-        return RunPlan(renditions=renditions, segment_format=container)
+        return RunPlan(
+            renditions=renditions,
+            segment_format=container,
+            key_rotation=settings.key_rotation_for(self._key),
+        )
 
     def start(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
@@ -257,6 +262,7 @@ class Encoding:
             session=session,
             renditions=tuple(rendition.name for rendition in plan.renditions),
             first_sequence=first_sequence,
+            key_rotation=plan.key_rotation,
         )
         now = time.monotonic()
         self._services.stream_folder(self._key).mkdir(parents=True, exist_ok=True)  # somebody may have removed it
@@ -307,6 +313,7 @@ class Encoding:
                 watch=self._services.watch,
                 timers=self._services.timers,
                 segment_duration=Seconds(self._services.settings.hls.segment_duration),
+                keys=self._services.settings.keys_of(self._key),
                 name=f"watcher {self._key}",
             )
         return self._watcher

@@ -1,5 +1,7 @@
 """SegmentWatcher: turns what FFmpeg writes into SegmentClosed, in order per rendition, exactly once.
 
+Where a run is encrypted, a segment is before it is told: nobody else sees what FFmpeg wrote.
+
 Receives  WatchRun, ScanFolder (StreamActor); FilesClosed (watchdog thread); Wake (timer)
 Tells     SegmentClosed, FolderScanned (StreamActor)
 Owns      a watch on the stream's folder
@@ -15,6 +17,8 @@ from typing import Any
 from actors.base import BaseActor, Ref, tell
 from actors.folder_watch import FolderWatch
 from actors.timers import Timers
+from streamkit.encryption.files import encrypt_file, is_encrypted
+from streamkit.encryption.keys import StreamKeys
 from streamkit.ffmpeg.private_playlist import ListedSegment, parse_private_playlist
 from streamkit.hls.names import SegmentName, parse_segment_name, private_playlist_name, segment_name
 from streamkit.hls.wholeness import is_whole_init, is_whole_segment
@@ -26,6 +30,10 @@ logger = logging.getLogger(__name__)
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
 BEING_WRITTEN = ".tmp"  # FFmpeg's suffix of a playlist that it then renames
+
+
+class _UnfitError(Exception):
+    """A segment cannot be given to anybody, for the reason in the message."""
 
 
 @dataclass(slots=True)
@@ -53,6 +61,7 @@ class SegmentWatcher(BaseActor):
         watch: FolderWatch,
         timers: Timers,
         segment_duration: Seconds,
+        keys: StreamKeys | None = None,
         name: str = "",
     ) -> None:
         super().__init__(parent=parent, name=name)
@@ -60,6 +69,7 @@ class SegmentWatcher(BaseActor):
         self._watch = watch
         self._timers = timers
         self._segment_duration = segment_duration
+        self._keys = keys
         self._runs: dict[int, _Run] = {}
         self._interval = SCAN_INTERVAL
 
@@ -148,16 +158,14 @@ class SegmentWatcher(BaseActor):
     def _tell_closed(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
         run.next[parsed.rendition] = MediaSequence(parsed.sequence + 1)
         path = self._folder / listed.name
+        size, closed_at = 0, UnixTime(time.time())
         try:
-            stat = path.stat()
-            size, closed_at = stat.st_size, UnixTime(stat.st_mtime)
-            if (broken := self._broken(path, size, parsed.segment_format, listed.init)) is not None:
-                # FFmpeg says nothing of a full disk, and lists what it could not write.
-                logger.error("%s is not whole, and %s is left out: is the disk full?", broken, listed.name)
-                size = 0
+            closed_at = UnixTime(path.stat().st_mtime)
+            size = self._settled_size(run, parsed, listed)
         except FileNotFoundError:
             logger.error("%s is in FFmpeg's playlist but not on disk", listed.name)
-            size, closed_at = 0, UnixTime(time.time())
+        except (_UnfitError, OSError) as error:
+            logger.error("%s is left out: %s", listed.name, error)
         message = SegmentClosed(
             run=run.request.run,
             rendition=parsed.rendition,
@@ -169,13 +177,30 @@ class SegmentWatcher(BaseActor):
         )
         tell(self.parent, message)
 
-    def _broken(self, path: Path, size: int, segment_format: SegmentFormat, init: str | None) -> str | None:
-        """Return which file is cut short, the segment or the initialization section that it needs; None when none."""
-        if not is_whole_segment(path, size, segment_format):
-            return f"{path.name} ({size} bytes)"
-        if segment_format is SegmentFormat.FMP4 and not (init and is_whole_init(self._folder / init)):
-            return init or "the initialization section"
-        return None
+    def _settled_size(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> int:
+        """Return the bytes of the segment as it will stay: whole, and encrypted where its run is. Raises OSError.
+
+        FFmpeg says nothing of a full disk, and lists what it could not write. A segment may be encrypted already, by
+        a watcher or a service that was killed before it could tell.
+        """
+        path, key = self._folder / listed.name, self._key(run, parsed.sequence)
+        size = path.stat().st_size
+        is_plain = is_whole_segment(path, size, parsed.segment_format)
+        if not is_plain and not (key is not None and is_encrypted(path, key, parsed.sequence)):
+            raise _UnfitError(f"it is not whole ({size} bytes), is the disk full?")
+        if parsed.segment_format is SegmentFormat.FMP4 and not (
+            listed.init and is_whole_init(self._folder / listed.init)
+        ):
+            raise _UnfitError(f"{listed.init or 'its initialization section'} is not whole, is the disk full?")
+        return encrypt_file(path, key, parsed.sequence) if is_plain and key is not None else size
+
+    def _key(self, run: _Run, sequence: MediaSequence) -> bytes | None:
+        """Return what the segment is to be encrypted with, None when it is not."""
+        if not run.request.key_rotation:
+            return None
+        if self._keys is None:
+            raise _UnfitError("its run is encrypted, but there is no encryption.secret any more")
+        return self._keys.run(run.request.session, run.request.key_rotation).of(sequence)
 
 
 def _read_playlist(path: Path) -> str:

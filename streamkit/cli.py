@@ -4,6 +4,7 @@
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from streamkit import __version__
-from streamkit.errors import ConfigError, StreamKitError
-from streamkit.types import AudioSource, SourceInfo, VideoSource
+from streamkit.errors import ConfigError, InvalidStreamKeyError, StreamKitError
+from streamkit.types import AudioSource, SourceInfo, VideoSource, parse_stream_key
 
 if TYPE_CHECKING:
     from streamkit.settings import Settings
 
 _SOURCE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,6}/[1-9]\d{0,6}|[1-9]\d{0,2}(?:\.\d{1,3})?)", re.ASCII)
+_EXPIRY = re.compile(r"([1-9]\d{0,8})([smhd])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_TOKEN = 366 * 86_400  # seconds
 OK, WRONG_CONFIGURATION, NOT_AVAILABLE, RULES_BROKEN, INTERRUPTED = 0, 2, 3, 4, 130
 
 _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
@@ -30,6 +34,7 @@ Examples:
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
   streamkit check URL                 which rules of HLS a stream keeps, anybody's
+  streamkit token KEY --expires 1h    a token with which a player gets the keys of an encrypted stream
 
 The configuration is YAML (config/streamkit.yaml, or the file that STREAMKIT_CONFIG names) and environment variables
 such as DB_HOST, RTMP_SERVER, MINIO_ENDPOINT and SERVER_PORT, which win over YAML.
@@ -54,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_CONFIGURATION
     except click.Abort:
         return INTERRUPTED
+    except InvalidStreamKeyError as error:
+        click.echo(f"streamkit: {error}", err=True)
+        return WRONG_CONFIGURATION
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
@@ -159,6 +167,43 @@ def check_stream(*, url: str, segments: int, reload: bool) -> int:
     text, is_right = report(StreamCheck(url, segments=segments, reload=reload).findings())
     click.echo(text)
     return OK if is_right else RULES_BROKEN
+
+
+def _parse_expiry(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
+    """Return how many seconds the text means."""
+    match = _EXPIRY.fullmatch(text)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 1 <= seconds <= _LONGEST_TOKEN:
+        raise click.BadParameter("write it as 90s, 30m, 12h or 7d; 366d is the longest")
+    return seconds
+
+
+@cli.command()
+@click.argument("key")
+@click.option(
+    "--expires",
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    callback=_parse_expiry,
+    help="After how many seconds, minutes, hours or days (90s, 30m, 12h, 7d) the token opens nothing any more.",
+)
+@_config_option
+def token(*, key: str, expires: int, path: Path | None) -> None:
+    """Print a token for the stream KEY. With it a player gets the keys of encrypted segments.
+
+    \b
+    Examples:
+      ENCRYPTION_SECRET=... streamkit token mystream --expires 30m
+      ffplay "http://127.0.0.1:8080/hls/mystream/playlist.m3u8?token=$(streamkit token mystream)"
+    """
+    settings = _load(path)
+    from streamkit.encryption.tokens import make_token
+
+    secret = settings.encryption.signing_secret()
+    if not secret:
+        raise ConfigError(["there is no secret to sign tokens with: set ENCRYPTION_SECRET (encryption.secret)"])
+    click.echo(make_token(secret, parse_stream_key(key), int(time.time()) + expires))
 
 
 @cli.group()

@@ -299,13 +299,14 @@ class Tick(Message):
 class WatchRun(Message):
     """StreamActor -> SegmentWatcher: report the segments of this encoder run from number `first_sequence` on.
 
-    Told before FFmpeg starts, and again to a SegmentWatcher that replaces a dead one.
+    Told before FFmpeg starts, and again to a SegmentWatcher that replaces a dead one. `key_rotation`: see RunPlan.
     """
 
     run: int
     session: SessionId
     renditions: tuple[RenditionName, ...]
     first_sequence: MediaSequence
+    key_rotation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from streamkit.encryption.keys import StreamKeys
+from streamkit.settings_encryption import SHORTEST_SECRET, EncryptionMethod, EncryptionSettings
 from streamkit.settings_fields import (
     Container,
     DvrDuration,
@@ -167,6 +169,7 @@ class StreamRule(Section):
     window: Annotated[float, Field(ge=6, le=86400)] | None = None
     dvr: Literal["none", "sliding", "event"] | None = None
     dvr_window: DvrDuration | None = None
+    encryption: EncryptionMethod | None = None
 
 
 class Settings(Section):
@@ -177,6 +180,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     hls: HlsSettings = HlsSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     encoder: EncoderSettings = EncoderSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
@@ -211,6 +215,18 @@ class Settings(Section):
                     raise wrong("Settings", loc, rung.video_codec, rule)
         return self
 
+    @model_validator(mode="after")
+    def _encryption_has_a_secret(self) -> "Settings":
+        if self.encryption.key_secret():
+            return self
+        asked: list[tuple[tuple[str | int, ...], str | None]] = [(("encryption", "method"), self.encryption.method)]
+        asked += [(("streams", number, "encryption"), rule.encryption) for number, rule in enumerate(self.streams)]
+        for loc, method in asked:
+            if method == "aes-128":
+                secret = f"encryption.secret (ENCRYPTION_SECRET) of at least {SHORTEST_SECRET} characters"
+                raise wrong("Settings", loc, method, f"none while there is no {secret}")
+        return self
+
     def rule_for(self, key: StreamKey) -> StreamRule:
         """Return the first rule whose pattern matches `key`, or an empty one."""
         return next((rule for rule in self.streams if fnmatchcase(key, rule.match)), StreamRule(match=key))
@@ -236,3 +252,13 @@ class Settings(Section):
         """Return which DVR playlists `key` has, and how many seconds of media sliding ones list."""
         rule = self.rule_for(key)
         return DvrKind(rule.dvr or self.hls.dvr), Seconds(rule.dvr_window or self.hls.dvr_window)
+
+    def keys_of(self, key: StreamKey) -> StreamKeys | None:
+        """Return the encryption keys of `key`, None when there is no secret to make them from."""
+        secret = self.encryption.key_secret()
+        return StreamKeys(key, secret) if secret else None
+
+    def key_rotation_for(self, key: StreamKey) -> int:
+        """Return for how many segments of `key` one encryption key is; 0 when they are not encrypted."""
+        method = self.rule_for(key).encryption or self.encryption.method
+        return self.encryption.key_rotation if method == "aes-128" else 0

@@ -18,6 +18,7 @@ from streamkit import settings_rules as rules
 from streamkit.errors import ConfigError
 from streamkit.resources import data_dir
 from streamkit.settings import Settings, StreamRule
+from streamkit.settings_encryption import SHORTEST_SECRET
 from streamkit.settings_yaml import Document, Problem, dotted, read_yaml
 
 VARIABLES: dict[str, tuple[str, str]] = {
@@ -37,6 +38,9 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "MINIO_USE_SSL": ("storage", "use_ssl"),
     "SERVER_PORT": ("server", "port"),
     "CDN_BASE_URL": ("hls", "cdn_base_url"),
+    "ENCRYPTION_SECRET": ("encryption", "secret"),
+    "TOKEN_SECRET": ("encryption", "token_secret"),
+    "KEY_URL_BASE": ("encryption", "key_url_base"),
 }
 """Environment variable -> the key that it sets."""
 CONFIG_VARIABLE = "STREAMKIT_CONFIG"
@@ -46,6 +50,7 @@ _PASSES = 8  # each one finds what the problems of the one before had hidden; re
 _OF_WHOLES = ("value_error", "too_short")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _EXAMPLE: dict[str, Any] = {**Settings().model_dump(mode="json"), "streams": [StreamRule(match="*").model_dump()]}
+_EXAMPLE["encryption"]["secret"] = "*" * SHORTEST_SECRET  # so that a wrong one is not reported as a missing one too
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:

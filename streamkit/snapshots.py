@@ -46,6 +46,7 @@ class StreamSnapshot:
 
     `speed` is media seconds per second (1.0 is real time); `bitrate` sums the uploaded segments' rates (bit/s);
     `upload_lag` is the age in seconds of the oldest closed segment that the store has not acknowledged.
+    `newest_key` is the number of the newest key that a segment of the session is encrypted with, None without any.
     `playlists` maps file names below hls/{key}/ to what players get now.
     """
 
@@ -65,6 +66,7 @@ class StreamSnapshot:
     upload_lag: Seconds = Seconds(0.0)
     restarts: int = 0
     last_error: str | None = None
+    newest_key: int | None = None
     playlists: Mapping[str, Playlist] = field(default_factory=lambda: MappingProxyType({}))
 
 

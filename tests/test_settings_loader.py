@@ -83,6 +83,17 @@ WRONG_VARIABLES = {
             "(use_ssl chooses the scheme) (storage.endpoint)"
         ),
     ),
+    "ENCRYPTION_SECRET": (
+        "hunter2",
+        "the value is not valid: it must be empty or text of at least 16 characters (encryption.secret)",
+    ),
+    "KEY_URL_BASE": (
+        "//live.example.org",
+        (
+            "'//live.example.org' is not valid: it must be empty or an http:// or https:// URL "
+            "without user, query and fragment (encryption.key_url_base)"
+        ),
+    ),
     "STREAMKIT_CONFG": ("x", "is not known: did you mean STREAMKIT_CONFIG?"),
     "STREAMKIT_DB_HOST": ("x", "is not known: did you mean DB_HOST?"),
     "STREAMKIT_X": ("x", "is not known: did you mean STREAMKIT_CONFIG?"),
@@ -203,6 +214,9 @@ VALUES = {
     "MINIO_USE_SSL": "TRUE",
     "SERVER_PORT": "3",
     "CDN_BASE_URL": "https://cdn.example.org/live",
+    "ENCRYPTION_SECRET": "sixteen or more letters",
+    "TOKEN_SECRET": "others for the tokens",
+    "KEY_URL_BASE": "https://live.example.org/streamkit",
 }
 DEFAULTS = {
     "DB_HOST": "localhost",
@@ -221,6 +235,9 @@ DEFAULTS = {
     "MINIO_USE_SSL": False,
     "SERVER_PORT": 8080,
     "CDN_BASE_URL": "",
+    "ENCRYPTION_SECRET": "",
+    "TOKEN_SECRET": "",
+    "KEY_URL_BASE": "",
 }
 
 

@@ -40,8 +40,29 @@ FMP4 = "HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
 
 NO_SEPARATE_AUDIO = "it must be false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
+NO_SECRET = "it must be none while there is no encryption.secret (ENCRYPTION_SECRET) of at least 16 characters"
 
 WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
+    "encryption without a secret": (
+        "encryption: {method: aes-128}\n",
+        f"1:22: encryption.method: 'aes-128' is not valid: {NO_SECRET}",
+    ),
+    "a rule's encryption without a secret": (
+        "streams:\n  - match: a\n    encryption: aes-128\n",
+        f"3:17: streams[0].encryption: 'aes-128' is not valid: {NO_SECRET}",
+    ),
+    "a short secret, and nothing else for it": (
+        "encryption:\n  method: aes-128\n  secret: hunter2\n",
+        "3:11: encryption.secret: the value is not valid: it must be empty or text of at least 16 characters",
+    ),
+    "an unknown method": (
+        "encryption: {method: sample-aes}\n",
+        "1:22: encryption.method: 'sample-aes' is not valid: it must be one of none, aes-128",
+    ),
+    "a key for no segment": (
+        "encryption: {key_rotation: 0}\n",
+        "1:28: encryption.key_rotation: '0' is not valid: it must be a whole number from 1 to 100000",
+    ),
     "bit rate": (MANY, f"8:24: ladders.default.renditions[0].video_bitrate: 'many' is not valid: {BIT_RATE}"),
     "bit rate with an unknown unit": (
         LADDER.replace("800k", "8G"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 
+from streamkit.encryption.keys import key_number
 from streamkit.hls.marks import Mark
 from streamkit.hls.names import init_name, segment_name
 from streamkit.hls.runs import Progress, Run, merge_renditions
@@ -51,7 +52,9 @@ class _Track:
 class Book:
     """The numbers [first, end) of one session, the same for every rendition: who lacks one has a gap there."""
 
-    def __init__(self, session: SessionId, epoch: Epoch, *, opened_at: UnixTime, nominal_us: int) -> None:
+    def __init__(
+        self, session: SessionId, epoch: Epoch, *, opened_at: UnixTime, nominal_us: int, keys_at: str = ""
+    ) -> None:
         self.session = session
         self.epoch = epoch
         self.first = 0
@@ -61,6 +64,7 @@ class Book:
         self.archived = False
         self.closed = self.uploaded = self.listed = self.lost = self.bytes = 0
         self._nominal_us = nominal_us
+        self._keys_at = keys_at
         self._tracks: dict[RenditionName, _Track] = {}
         self._starts_us = array("q")
         self._lengths_us = array("Q")
@@ -78,6 +82,7 @@ class Book:
         discontinuity: int,
         renditions: tuple[Rendition, ...],
         segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+        key_rotation: int = 0,
     ) -> None:
         """Begin a run at `first`; a last run without a segment is replaced, any other ends."""
         if self.runs and self.runs[-1].first == self.end:
@@ -89,7 +94,8 @@ class Book:
         if not self.runs:
             self.first = first
         progress = {rendition.name: Progress(next=first) for rendition in renditions}
-        self.runs.append(Run(first, discontinuity, first != self.first, renditions, progress, segment_format))
+        follows = first != self.first
+        self.runs.append(Run(first, discontinuity, follows, renditions, progress, segment_format, key_rotation))
         for name in progress:
             if name not in self._tracks:
                 self._tracks[name] = _Track()
@@ -194,6 +200,17 @@ class Book:
         known = {rendition.name: rendition for run in reversed(self.runs) for rendition in reversed(run.renditions)}
         return merge_renditions(self.runs[-1].renditions if self.runs else (), tuple(known.values()))
 
+    @property
+    def newest_key(self) -> int | None:
+        """The number of the newest key that a segment is encrypted with; None when none is."""
+        ends = [*(run.first for run in self.runs[1:]), self.end]
+        numbers = [
+            key_number(end - 1, run.key_rotation)
+            for run, end in zip(self.runs, ends, strict=True)
+            if run.key_rotation and end > run.first
+        ]
+        return max(numbers, default=None)
+
     def mark(self, name: RenditionName, sequence: int) -> Mark:
         """Return what is known of a segment; MISSING also for numbers that do not exist (yet)."""
         track, index = self._tracks.get(name), sequence - self.first
@@ -257,6 +274,7 @@ class Book:
             state=_STATES[self.mark(name, sequence)],
             gap=gap,
             init=self._init(run, name),
+            key_uri=self._key_uri(run, sequence),
         )
 
     def whole(self, name: RenditionName) -> Iterator[Segment]:
@@ -291,6 +309,9 @@ class Book:
     def _init(self, run: Run, name: RenditionName) -> str | None:
         is_needed = run.segment_format is SegmentFormat.FMP4
         return init_name(self.session, name, MediaSequence(run.first)) if is_needed else None
+
+    def _key_uri(self, run: Run, sequence: int) -> str | None:
+        return f"{self._keys_at}/{key_number(sequence, run.key_rotation)}" if run.key_rotation else None
 
     def _in_use(self, run: Run, name: RenditionName) -> bool:
         marks, begin = self._tracks[name].marks, max(run.first - self.first, self._files_from)

@@ -48,6 +48,8 @@ class RunBegun:
     discontinuity: int
     renditions: tuple[Rendition, ...]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    key_rotation: int = 0
+    """Segments that one encryption key is for; 0 when they are not encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ _KINDS: dict[str, type[Event]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _TEXT_FIELDS = frozenset({"session", "rendition"})
 _WHOLE_FIELDS = frozenset(
-    {"epoch", "next_sequence", "next_discontinuity", "first", "discontinuity", "sequence", "size"}
+    {"epoch", "next_sequence", "next_discontinuity", "first", "discontinuity", "sequence", "size", "key_rotation"}
 )
 _TIME_FIELDS = frozenset({"at", "closed_at", "duration"})
 

@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+from streamkit.encryption.keys import keys_path
 from streamkit.hls.book import Book
 from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.events import (
@@ -50,12 +51,14 @@ class History:
         segment_duration: Seconds,
         release_deadline: Seconds,
         dvr: DvrWindow | None = None,
+        key_url_base: str = "",
     ) -> None:
         self.key = key
         self.epoch = Epoch(0)
         self._next_sequence = 0
         self._next_discontinuity = 0
         self._nominal_us = round(segment_duration * MICRO)
+        self._key_url_base = key_url_base
         self._books: list[Book] = []
         self._pending: dict[str, UnixTime] = {}  # closed at; in the order of closing
         windows = [
@@ -98,13 +101,15 @@ class History:
         if (before := self._open_book()) is not None:
             self._end(SessionEnded(session=before.session, at=event.at))
         self.epoch = event.epoch
-        self._books.append(Book(event.session, event.epoch, opened_at=event.at, nominal_us=self._nominal_us))
+        keys_at = f"{self._key_url_base}{keys_path(self.key, event.session)}"
+        book = Book(event.session, event.epoch, opened_at=event.at, nominal_us=self._nominal_us, keys_at=keys_at)
+        self._books.append(book)
 
     def _begin(self, event: RunBegun) -> None:
         self._raise_numbers(event.first, event.discontinuity + 1)
         book = self._open_book()
         if book is not None and book.session == event.session and event.first >= book.end:
-            book.begin_run(event.first, event.discontinuity, event.renditions, event.segment_format)
+            book.begin_run(event.first, event.discontinuity, event.renditions, event.segment_format, event.key_rotation)
 
     def _close(self, event: SegmentRecorded) -> None:
         self._raise_numbers(event.sequence + 1, 0)
@@ -194,6 +199,12 @@ class History:
         book, rendition, sequence = found
         return book.segment(rendition, sequence, gap=False)
 
+    @property
+    def newest_key(self) -> int | None:
+        """The number of the newest encryption key that the newest session uses; None when it uses none."""
+        book = self.book()
+        return None if book is None or not book.runs else book.newest_key
+
     def renditions(self) -> tuple[Rendition, ...]:
         """Return what the newest session's last run encodes, best first; empty before its first run."""
         book = self.book()
@@ -226,7 +237,7 @@ class History:
         if book is None or not book.runs or book.runs[-1].ended:
             return None
         run = book.runs[-1]
-        plan = RunPlan(renditions=run.renditions, segment_format=run.segment_format)
+        plan = RunPlan(renditions=run.renditions, segment_format=run.segment_format, key_rotation=run.key_rotation)
         return plan, MediaSequence(min(progress.next for progress in run.progress.values()))
 
     def takes(self, plan: RunPlan) -> bool:

@@ -67,7 +67,10 @@ class Ledger(History):
         return SessionOpened(session=session_id(epoch), epoch=epoch, at=now)
 
     def begin_run(
-        self, renditions: tuple[Rendition, ...], segment_format: SegmentFormat = SegmentFormat.MPEGTS
+        self,
+        renditions: tuple[Rendition, ...],
+        segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+        key_rotation: int = 0,
     ) -> RunBegun:
         """Decide that an encoder starts; the event's `first` is the number that every rendition starts at.
 
@@ -88,6 +91,7 @@ class Ledger(History):
             discontinuity=discontinuity,
             renditions=renditions,
             segment_format=segment_format,
+            key_rotation=key_rotation,
         )
 
     def close(self, name: str, *, size: int, duration: Seconds, closed_at: UnixTime) -> SegmentRecorded | None:

@@ -16,6 +16,7 @@ from streamkit.types import SessionId, UnixTime
 # playlist of it to one version, even while it lists nothing but gaps and has no EXT-X-MAP.
 _VERSION, _VERSION_WITH_MAP = "#EXT-X-VERSION:3", "#EXT-X-VERSION:6"
 _INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment begins with a key frame
+_NO_KEY = "#EXT-X-KEY:METHOD=NONE"
 
 
 def render_view(ledger: Ledger, view: View, *, media: Container[str] | None = None) -> dict[str, bytes]:
@@ -95,14 +96,25 @@ def head_text(first: Segment, *, target_duration: int, kind: str | None = None) 
 def entry_text(segment: Segment, before: Segment | None) -> str:
     """Return the lines of an entry that follows on `before`; None: of the first one, which repeats what applies."""
     lines = ["#EXT-X-DISCONTINUITY"] if segment.starts_discontinuity else []  # 4.3.2.3
-    if segment.init and not segment.gap and (before is None or before.gap or before.init != segment.init):
-        # 4.3.2.5: for this segment and those after it. Nobody fetches a gap, and who has gaps alone has no such file.
-        lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
+    lines += _map_and_key(segment, before)
     if before is None or segment.starts_discontinuity:
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.program_date_time)}")  # 4.3.2.6
     if segment.gap:
         lines.append("#EXT-X-GAP")  # 8216bis 4.4.4.7
     return "\n".join([*lines, f"#EXTINF:{segment.duration:.6f},", segment.name, ""])  # 4.3.2.1
+
+
+def _map_and_key(segment: Segment, before: Segment | None) -> list[str]:
+    """Return the tags that hold for this segment and those after it, where they differ from what holds already."""
+    lines, key_uri = [], before.key_uri if before is not None else None
+    if segment.init and not segment.gap and (before is None or before.gap or before.init != segment.init):
+        # 4.3.2.5. Nobody fetches a gap, and who has gaps alone has no such file. It is not encrypted: 4.3.2.4.
+        lines += [_NO_KEY] if key_uri else []
+        lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
+        key_uri = None
+    if segment.key_uri != key_uri:  # 4.3.2.4; without an IV it is the media sequence number (5.2)
+        lines.append(f'#EXT-X-KEY:METHOD=AES-128,URI="{segment.key_uri}"' if segment.key_uri else _NO_KEY)
+    return lines
 
 
 def tail_text(*, ended: bool) -> str:

@@ -25,6 +25,7 @@ class Run:
     renditions: tuple[Rendition, ...]
     progress: dict[RenditionName, Progress]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    key_rotation: int = 0
     anchor_us: int | None = None
     ended: bool = False
 

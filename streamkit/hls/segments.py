@@ -32,6 +32,7 @@ class Segment:
     discontinuity sequence number (RFC 8216 6.2.1); `starts_discontinuity` says that EXT-X-DISCONTINUITY stands
     before it. `gap` says that there is no media to fetch under its name (EXT-X-GAP); its `state` may still be
     CLOSED when the segment is only late. `init` names the initialization section that the segment needs (EXT-X-MAP).
+    `key_uri` is where the key is that it is encrypted with (EXT-X-KEY), None when it is not encrypted.
     """
 
     session: SessionId
@@ -46,3 +47,4 @@ class Segment:
     state: SegmentState
     gap: bool = False
     init: str | None = None
+    key_uri: str | None = None

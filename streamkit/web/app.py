@@ -5,6 +5,7 @@ from typing import Any
 
 from sanic import Request, Sanic
 
+from streamkit.web.access import TokenAccess
 from streamkit.web.api import Api
 from streamkit.web.api_table import api_endpoints
 from streamkit.web.cors import Origins
@@ -13,6 +14,7 @@ from streamkit.web.endpoints import register
 from streamkit.web.errors import JsonErrorHandler
 from streamkit.web.events import EventsApi
 from streamkit.web.hls import HlsApi
+from streamkit.web.keys import KeysApi
 from streamkit.web.media import Media
 from streamkit.web.openapi import document
 from streamkit.web.page import Pages
@@ -46,6 +48,7 @@ def create_app(deps: WebDeps) -> Sanic[Any, Any]:
     endpoints = [
         *EventsApi(deps).endpoints(),
         *HlsApi(deps, media).endpoints(),
+        *KeysApi(deps, deps.access or TokenAccess(deps.settings)).endpoints(),
         *api_endpoints(Api(deps)),
         *pages.endpoints(),
     ]

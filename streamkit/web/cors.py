@@ -44,5 +44,5 @@ class Origins:
         headers["access-control-expose-headers"] = EXPOSED
         if request.method == "OPTIONS":
             headers["access-control-allow-methods"] = headers.get("allow", "GET")
-            headers["access-control-allow-headers"] = "Range, If-None-Match, If-Range, Content-Type"
+            headers["access-control-allow-headers"] = "Range, If-None-Match, If-Range, Content-Type, Authorization"
             headers["access-control-max-age"] = MAX_AGE

@@ -9,6 +9,7 @@ import pykka
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStore
+from streamkit.web.access import PlayerAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,8 @@ class WebDeps:
     """Collaborators of the HTTP front end.
 
     `supervisor` and `database` are asked through the bridge; `board` is read directly. `encoder_check` returns a
-    sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread.
+    sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread. `access` decides
+    which players get keys; None: those that have a token.
     """
 
     settings: Settings
@@ -25,3 +27,4 @@ class WebDeps:
     database: pykka.ActorRef[Any]
     store: ObjectStore
     encoder_check: Callable[[], str]
+    access: PlayerAccess | None = None

@@ -10,16 +10,19 @@ from urllib.parse import unquote
 
 from sanic import HTTPResponse, Request
 
+from streamkit.encryption.tokens import is_token
 from streamkit.hls.names import cache_control, content_type, is_immutable, is_public_name
 from streamkit.snapshots import Playlist
 from streamkit.types import Seconds, StreamKey
+from streamkit.web.access import TOKEN
 from streamkit.web.conditional import Conditions, accepts_gzip, select
 from streamkit.web.deps import WebDeps
 from streamkit.web.endpoints import Answer, Endpoint, Parameter
 from streamkit.web.errors import not_found
 from streamkit.web.media import PRESIGNED_FOR, Media
-from streamkit.web.params import path_key
+from streamkit.web.params import path_key, query_text
 from streamkit.web.problems import ApiError
+from streamkit.web.token_urls import with_token
 
 REDIRECT_MAX_AGE = 60
 """Seconds that a redirect to the CDN may be kept; one to a presigned URL only as long as most of the URL's life."""
@@ -31,6 +34,7 @@ class HlsApi:
     def __init__(self, deps: WebDeps, media: Media) -> None:
         self._board = deps.board
         self._media = media
+        self._has_tokens = bool(deps.settings.encryption.signing_secret())
         self._segment_duration = Seconds(deps.settings.hls.segment_duration)
 
     def endpoints(self) -> list[Endpoint]:
@@ -44,9 +48,10 @@ class HlsApi:
                 summary="A playlist or segment",
                 description=(
                     "playlist.m3u8 is the entry point. With HEAD, Range, ETag and If-None-Match; playlists are gzipped "
-                    "for those who accept it. Segments never change and may be cached for ever."
+                    "for those who accept it. With ?token= the URIs of playlists and keys carry the token on. "
+                    "Segments never change and may be cached for ever."
                 ),
-                parameters=(_KEY, _NAME),
+                parameters=(_KEY, _NAME, _TOKEN),
                 answers={
                     200: Answer(description="The file.", media_type="application/vnd.apple.mpegurl"),
                     206: Answer(description="The range that was asked for.", media_type="video/mp2t"),
@@ -76,10 +81,12 @@ class HlsApi:
         snapshot = self._board.get(key)
         live = playlist is not None and snapshot is not None and snapshot.state.is_active
         playlist = playlist or await self._media.stored_playlist(key, name)
-        headers = {
-            "cache-control": cache_control(name, live=live, segment_duration=self._segment_duration),
-            "vary": "Accept-Encoding",
-        }
+        kept = cache_control(name, live=live, segment_duration=self._segment_duration)
+        token = query_text(request, TOKEN) if self._has_tokens else None
+        if token is not None and is_token(token):
+            playlist = Playlist(name=name, body=with_token(playlist.body, token))
+            kept = kept.replace("public", "private")  # it opens the stream for whoever reads it
+        headers = {"cache-control": kept, "vary": "Accept-Encoding"}
         return await self._playlist_response(request, playlist, headers)
 
     async def _playlist_response(self, request: Request, playlist: Playlist, headers: dict[str, str]) -> HTTPResponse:
@@ -138,4 +145,10 @@ _NAME = Parameter(
     ),
     schema={"type": "string", "example": "playlist.m3u8"},
     required=True,
+)
+_TOKEN = Parameter(
+    name=TOKEN,
+    where="query",
+    description="What opens the keys of encrypted segments for the player.",
+    schema={"type": "string"},
 )

@@ -51,6 +51,7 @@ def new_ledger(
     segment_duration: float = 2.0,
     release_deadline: float = 4.0,
     dvr: DvrWindow | None = None,
+    key_url_base: str = "",
 ) -> Ledger:
     return Ledger(
         StreamKey("key"),
@@ -58,6 +59,7 @@ def new_ledger(
         segment_duration=Seconds(segment_duration),
         release_deadline=Seconds(release_deadline),
         dvr=dvr,
+        key_url_base=key_url_base,
     )
 
 
@@ -69,6 +71,7 @@ class Stream:
     events: list[Event] = field(default_factory=list)
     now: float = START
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    key_rotation: int = 0
 
     @property
     def time(self) -> UnixTime:
@@ -87,7 +90,7 @@ class Stream:
 
     def run(self, *names: str, **changes: object) -> int:
         ladder = tuple(rung(name, **changes) for name in names)  # type: ignore[arg-type]
-        begun = self.ledger.begin_run(ladder, self.segment_format)
+        begun = self.ledger.begin_run(ladder, self.segment_format, self.key_rotation)
         self.record(begun)
         return begun.first
 
