@@ -28,6 +28,8 @@ class Entry:
     period: int
     duration: float
     gap: bool
+    init: str = ""
+    """The initialization section (4.3.2.5) that it needs, "" for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +88,20 @@ def parse_media(text: str) -> MediaPlaylist:
     assert text.startswith("#EXTM3U\n"), text
     sequence, period = int(_tag(text, "MEDIA-SEQUENCE") or 0), int(_tag(text, "DISCONTINUITY-SEQUENCE") or 0)
     entries: list[Entry] = []
-    duration, gap = 0.0, False
+    duration, gap, init = 0.0, False, ""
     for line in text.splitlines():
         if line == "#EXT-X-DISCONTINUITY":
             period += 1
         elif line == "#EXT-X-GAP":
             gap = True
+        elif line.startswith("#EXT-X-MAP:"):
+            init = line.removeprefix('#EXT-X-MAP:URI="').removesuffix('"')
         elif line.startswith("#EXTINF:"):
             duration = float(line.removeprefix("#EXTINF:").partition(",")[0])
         elif line and not line.startswith("#"):
             assert is_relative(line), line
             number = sequence + len(entries)
-            entries.append(Entry(uri=line, sequence=number, period=period, duration=duration, gap=gap))
+            entries.append(Entry(uri=line, sequence=number, period=period, duration=duration, gap=gap, init=init))
             gap = False
     return MediaPlaylist(
         sequence=sequence,
@@ -111,7 +115,7 @@ def parse_media(text: str) -> MediaPlaylist:
 
 def is_relative(uri: str) -> bool:
     """Return whether the URI is a plain file name: the folder can be copied anywhere."""
-    return re.fullmatch(r"[A-Za-z0-9_-]+\.(m3u8|ts)", uri) is not None
+    return re.fullmatch(r"[A-Za-z0-9_-]+\.(m3u8|ts|m4s)", uri) is not None
 
 
 def _tag(text: str, name: str) -> str | None:

@@ -45,7 +45,15 @@ streams:
 class Production:
     """The servers and the service; the service can be stopped, killed and started again on the same addresses."""
 
-    def __init__(self, folder: Path, nginx_program: Path, database: PgDatabase, s3: S3Server, bucket: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nginx_program: Path,
+        database: PgDatabase,
+        s3: S3Server,
+        bucket: str,
+        configuration: str = CONFIGURATION,
+    ) -> None:
         self.folder = folder
         self.database = database
         self.s3 = s3
@@ -57,11 +65,11 @@ class Production:
         self.watch = Watch(self.bucket, f"http://127.0.0.1:{self.port}")
         self.watch.start()
         self._service: ManagedProcess | None = None
-        self._environment = self._documented_environment(database, s3.environment(bucket))
+        self._environment = self._documented_environment(database, s3.environment(bucket), configuration)
 
-    def _documented_environment(self, database: PgDatabase, storage: Mapping[str, str]) -> dict[str, str]:
+    def _documented_environment(self, database: PgDatabase, storage: Mapping[str, str], text: str) -> dict[str, str]:
         configuration = self.folder / "streamkit.yaml"
-        configuration.write_text(CONFIGURATION)
+        configuration.write_text(text)
         return {
             **os.environ,
             **database.environment,
