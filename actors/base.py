@@ -31,11 +31,11 @@ def tell(ref: Ref | None, message: Message) -> bool:
     return True
 
 
-def answer_publish(joined: Future[PublishAnswer] | None) -> None:
-    """Let the publisher go on, unless it was told already."""
+def answer_publish(joined: Future[PublishAnswer] | None, ladder: str) -> None:
+    """Let the publisher go on, encoded with this ladder, unless it was told already."""
     if joined is not None and not joined.done():
         try:
-            joined.set_result(PublishAnswer())
+            joined.set_result(PublishAnswer(ladder=ladder))
         except InvalidStateError:  # who waited for it gave up at this very moment
             logger.debug("A publish was answered too late")
 

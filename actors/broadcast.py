@@ -88,6 +88,12 @@ class Broadcast:
         return self._ledger.session
 
     @property
+    def ladder(self) -> str:
+        """The ladder of the open session; '' when none is open, or the journal does not say."""
+        book = self._ledger.book()
+        return book.ladder if book is not None and self._ledger.is_open else ""
+
+    @property
     def knows_numbers(self) -> bool:
         """Whether the journal or the database told which numbers were used before."""
         return self._knows_numbers
@@ -127,10 +133,10 @@ class Broadcast:
             )
             self._save_stream()
 
-    def open(self, now: UnixTime) -> None:
-        """Open a session."""
+    def open(self, now: UnixTime, ladder: str) -> None:
+        """Open a session, all of which is encoded with this ladder."""
         self._opened_at = self._started_at = self._started_at or now
-        self._record(self._ledger.open_session(self._started_at))
+        self._record(self._ledger.open_session(self._started_at, ladder))
         self._save_stream()
         self._save_session(self._state)
         logger.info("Opened session %s", self.session, extra=self._extra)

@@ -94,6 +94,8 @@ class Encoding:
         self._restart_at = 0.0
         self.progress = Progress()
         self.restarts = 0
+        self.ladder = services.settings.ladder_name_for(key)
+        """The name of the ladder that is encoded."""
 
     # ---- the feed
 
@@ -135,12 +137,21 @@ class Encoding:
         """Whether an encoder can be started now."""
         return self.feed.source is not None and self._run is None and now >= self._restart_at
 
+    def choose_ladder(self, asked: str | None, *, kept: str) -> None:
+        """Encode with `kept`, the ladder of a session that goes on; else with the one asked for, or the configured."""
+        settings = self._services.settings
+        self.ladder = kept if kept in settings.ladders else asked or settings.ladder_name_for(self._key)
+        if kept and self.ladder != kept:
+            logger.warning("There is no ladder %r any more, %r takes its place", kept, self.ladder, extra=self._extra)
+        elif asked not in (None, self.ladder):
+            logger.info("The session keeps its ladder %r, %r was asked for", kept, asked, extra=self._extra)
+
     def plan(self) -> RunPlan:
         """Return what to encode of the detected source. Raises LadderError or SourceError with one sentence."""
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
         settings = self._services.settings
-        ladder = settings.ladder_for(self._key)
+        ladder = settings.ladders[self.ladder]
         container = settings.segment_format_of(ladder)
         renditions = plan_renditions(
             ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version, segment_format=container

@@ -63,8 +63,7 @@ class StreamActor(BaseActor):
     def __init__(self, *, parent: Ref, key: StreamKey, services: Services) -> None:
         super().__init__(parent=parent, name=f"stream {key}")
         self._key, self._services = key, services
-        self._settings = services.settings
-        self._extra = {"key": key}
+        self._settings, self._extra = services.settings, {"key": key}
         self._publish = 0
         self._kind = services.default_source
         self._joined: Future[PublishAnswer] | None = None
@@ -141,6 +140,8 @@ class StreamActor(BaseActor):
         self._life.begin(StreamEvent.PUBLISH)
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
             self._life.wait(self._settings.sessions.connect_timeout)
+        kept = "" if self._ending.is_pending else self._broadcast.ladder
+        self._encoding.choose_ladder(message.ladder, kept=kept)
         if self._ending.is_pending or not self._broadcast.is_open:
             self._encoding.forgive()
             self._broadcast.announce(UnixTime(time.time()), self._state)
@@ -150,7 +151,7 @@ class StreamActor(BaseActor):
             self._encoding.open_feed(self._kind)
             if self._kind is SourceKind.PULL:
                 return  # the publisher waits for SourceJoined
-        answer_publish(self._joined)
+        answer_publish(self._joined, self._encoding.ladder)
 
     def _end_publish(self, message: EndPublish) -> None:
         if message.publish != self._publish:
@@ -163,7 +164,7 @@ class StreamActor(BaseActor):
 
     def _source_joined(self, message: SourceJoined) -> None:
         if self._encoding.feed.is_current(message.run):
-            answer_publish(self._joined)
+            answer_publish(self._joined, self._encoding.ladder)
 
     def _source_detected(self, message: SourceDetected) -> None:
         if self._encoding.feed.detected(message):
@@ -224,7 +225,7 @@ class StreamActor(BaseActor):
         if self._broadcast.is_open and not self._broadcast.takes(plan):
             self._broadcast.end(now, "the segment format changed", failed=False)
         if not self._broadcast.is_open:
-            self._broadcast.open(now)
+            self._broadcast.open(now, self._encoding.ladder)
 
     def _segment_closed(self, message: SegmentClosed) -> None:
         self._broadcast.segment_closed(message)
@@ -264,6 +265,7 @@ class StreamActor(BaseActor):
     def _recover(self, message: RecoverStream) -> None:
         """Go on after a crash: the session waits for its publisher as if it had just lost it."""
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
+        self._encoding.choose_ladder(None, kept=self._broadcast.ladder)
         run = self._broadcast.recover()
         if run is not None:
             self._encoding.collect(*run)

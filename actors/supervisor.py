@@ -21,6 +21,7 @@ from actors.deaths import MAX_RESTARTS, RESTART_WINDOW, Deaths
 from actors.services import Services
 from actors.stream import StreamActor
 from streamkit.backoff import Backoff
+from streamkit.errors import LadderError
 from streamkit.hls.journal import keys_to_recover
 from streamkit.messages import (
     BeginPublish,
@@ -60,6 +61,7 @@ class _Entry:
     publish: int = 0
     publisher: str | None = None
     published_at: UnixTime | None = None
+    ladder: str | None = None
     accepted_at: UnixTime = UnixTime(0.0)
     has_publisher: bool = False
     settled: bool = False
@@ -102,7 +104,7 @@ class Supervisor(BaseActor):
             case ChildFailed():
                 return self._child_failed(message)
             case JoinOverdue():
-                return answer_publish(message.joined)
+                return answer_publish(message.joined, message.ladder)
             case RestartStream():
                 return self._restart(message.key)
             case StopService():
@@ -133,16 +135,19 @@ class Supervisor(BaseActor):
             return answer
         if entry is not None and entry.has_publisher:
             entry.publisher = entry.publisher or message.publisher
-            answer.set_result(PublishAnswer())
+            answer.set_result(PublishAnswer(ladder=self._ladder_name(key, entry)))
             return answer
         entry = entry or self._spawn(key, message.source)
         entry.publish += 1
         entry.publisher, entry.published_at, entry.source = message.publisher, message.at, message.source
+        entry.ladder = message.ladder
         entry.has_publisher, entry.settled = True, False
         entry.accepted_at = UnixTime(time.time())
-        if not tell(entry.ref, BeginPublish(publish=entry.publish, source=message.source, joined=answer)):
+        begin = BeginPublish(publish=entry.publish, source=message.source, ladder=message.ladder, joined=answer)
+        if not tell(entry.ref, begin):
             self._restart(key)  # it died; who publishes need not wait until it would have been tried again
-        self._services.timers.after(JOIN_TIMEOUT, self.me, JoinOverdue(joined=answer))
+        overdue = JoinOverdue(joined=answer, ladder=self._ladder_name(key, entry))
+        self._services.timers.after(JOIN_TIMEOUT, self.me, overdue)
         logger.info("Accepted a publish by %s", message.publisher or "an unnamed publisher", extra={"key": key})
         return answer
 
@@ -154,6 +159,10 @@ class Supervisor(BaseActor):
             if differ or message.source is not entry.source:
                 return PublishAnswer(code="busy", refused=f"stream {message.key} has a publisher already")
             return None
+        try:
+            self._services.settings.ladder_name_for(message.key, message.ladder)
+        except LadderError as error:
+            return PublishAnswer(code="ladder", refused=str(error))
         running = sum(not other.settled for key, other in self._entries.items() if key != message.key)
         limit = self._services.settings.limits.max_streams
         if running >= limit:
@@ -161,6 +170,9 @@ class Supervisor(BaseActor):
                 code="capacity", refused=f"{running} streams are running, limits.max_streams is {limit}"
             )
         return None
+
+    def _ladder_name(self, key: StreamKey, entry: _Entry) -> str:
+        return self._services.settings.ladder_name_for(key, entry.ladder)
 
     def _unpublish(self, message: UnpublishStream) -> bool:
         entry = self._entries.get(message.key)
@@ -238,7 +250,7 @@ class Supervisor(BaseActor):
         publish = 0 if entry.has_publisher else entry.publish
         tell(entry.ref, RecoverStream(publish=publish, source=entry.source))
         if entry.has_publisher:
-            tell(entry.ref, BeginPublish(publish=entry.publish, source=entry.source))
+            tell(entry.ref, BeginPublish(publish=entry.publish, source=entry.source, ladder=entry.ladder))
 
     def _give_up(self, key: StreamKey, entry: _Entry, error: str) -> None:
         """Free its place, and try again slowly: what it closed must still reach the store, and its rows the truth."""

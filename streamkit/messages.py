@@ -47,14 +47,20 @@ class PublishStream(Message):
     publisher: str | None
     at: UnixTime | None = None
     source: SourceKind = SourceKind.PULL
+    ladder: str | None = None
+    """The ladder that the publisher asks for; None leaves it to the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishAnswer(Message):
-    """`refused` is None when the publish was accepted; else `code` ('capacity', 'busy', 'stopping') and a reason."""
+    """`refused` is None when the publish was accepted; else `code` and a reason.
+
+    Codes of refusals: 'capacity', 'busy', 'stopping', 'ladder'. `ladder` is the one that is encoded, '' if unknown.
+    """
 
     code: str = "accepted"
     refused: str | None = None
+    ladder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +144,7 @@ class JoinOverdue(Message):
     """Timer -> Supervisor: the publisher has waited long enough for StreamKit to join its stream."""
 
     joined: "Future[PublishAnswer]"
+    ladder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +175,8 @@ class BeginPublish(Message):
 
     publish: int
     source: SourceKind
+    ladder: str | None = None
+    """The ladder that the publisher chose, for a new session; None leaves it to the configuration."""
     joined: "Future[PublishAnswer] | None" = field(default=None, compare=False)
     """Set by the StreamActor as soon as the RTMP server accepted or refused its play command."""
 

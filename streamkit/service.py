@@ -141,8 +141,8 @@ class Service:
         host, port = self._settings.server.host, self._settings.rtmp.port
         self._rtmp.start_ingest(host, port, self._authorize, self._unpublished)
 
-    async def _authorize(self, key: StreamKey, publisher: str) -> PublishAnswer:
-        message = PublishStream(key=key, publisher=publisher, source=SourceKind.INGEST)
+    async def _authorize(self, key: StreamKey, publisher: str, ladder: str | None) -> PublishAnswer:
+        message = PublishStream(key=key, publisher=publisher, source=SourceKind.INGEST, ladder=ladder)
         try:
             answer: PublishAnswer = await ask(self.supervisor, message, timeout=ACCEPT_TIMEOUT)
         except ActorUnavailableError as error:

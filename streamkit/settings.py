@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from streamkit.encryption.keys import StreamKeys
+from streamkit.errors import LadderError
 from streamkit.settings_encryption import SHORTEST_SECRET, EncryptionMethod, EncryptionSettings
 from streamkit.settings_fields import (
     Container,
@@ -165,6 +166,7 @@ class StreamRule(Section):
 
     match: Text
     ladder: str | None = None
+    selectable_ladders: tuple[Text, ...] | None = None
     reconnect_window: Annotated[float, Field(ge=0)] | None = None
     window: Annotated[float, Field(ge=6, le=86400)] | None = None
     dvr: Literal["none", "sliding", "event"] | None = None
@@ -191,12 +193,21 @@ class Settings(Section):
         default_factory=default_ladders
     )
     """Ladders by name. The built-in ones are there always; a ladder of the same name takes the place of one."""
+    selectable_ladders: tuple[Text, ...] = ()
+    """Ladders that publishers may choose with ?ladder=NAME; none, because a ladder costs CPU."""
     streams: tuple[StreamRule, ...] = ()
 
     @model_validator(mode="after")
     def _ladders_exist(self) -> "Settings":
         named: list[tuple[tuple[str | int, ...], str | None]] = [(("default_ladder",), self.default_ladder)]
         named += [(("streams", number, "ladder"), rule.ladder) for number, rule in enumerate(self.streams)]
+        choices: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
+            (("selectable_ladders",), self.selectable_ladders)
+        ]
+        choices += [
+            (("streams", n, "selectable_ladders"), r.selectable_ladders or ()) for n, r in enumerate(self.streams)
+        ]
+        named += [((*loc, number), name) for loc, names in choices for number, name in enumerate(names)]
         for loc, name in named:
             if name is not None and name not in self.ladders:
                 rule = f"the name of a ladder; there are {', '.join(sorted(self.ladders))}"
@@ -231,9 +242,19 @@ class Settings(Section):
         """Return the first rule whose pattern matches `key`, or an empty one."""
         return next((rule for rule in self.streams if fnmatchcase(key, rule.match)), StreamRule(match=key))
 
-    def ladder_for(self, key: StreamKey) -> LadderSettings:
-        """Return the ladder that `key` is encoded with."""
-        return self.ladders[self.rule_for(key).ladder or self.default_ladder]
+    def ladder_name_for(self, key: StreamKey, asked: str | None = None) -> str:
+        """Return the name of the ladder that `key` is encoded with when its publisher asked for `asked`.
+
+        Raises LadderError when the publisher may not choose that one, or there is none of that name.
+        """
+        rule = self.rule_for(key)
+        if asked is None:
+            return rule.ladder or self.default_ladder
+        may = self.selectable_ladders if rule.selectable_ladders is None else rule.selectable_ladders
+        if asked in may:
+            return asked
+        choice = f"it may choose {', '.join(may)}" if may else "it may choose none (selectable_ladders)"
+        raise LadderError(f"{key} may not be published with ladder {asked[:64]!a}: {choice}")
 
     def segment_format_of(self, ladder: LadderSettings) -> SegmentFormat:
         """Return the container of what `ladder` encodes."""

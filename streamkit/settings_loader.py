@@ -49,7 +49,10 @@ LOCAL_CONFIG = Path("config/streamkit.yaml")
 _PASSES = 8  # each one finds what the problems of the one before had hidden; real files need two
 _OF_WHOLES = ("value_error", "too_short")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_EXAMPLE: dict[str, Any] = {**Settings().model_dump(mode="json"), "streams": [StreamRule(match="*").model_dump()]}
+_EXAMPLE: dict[str, Any] = {
+    **Settings(selectable_ladders=("default",)).model_dump(mode="json"),
+    "streams": [StreamRule(match="*", selectable_ladders=("default",)).model_dump(mode="json")],
+}
 _EXAMPLE["encryption"]["secret"] = "*" * SHORTEST_SECRET  # so that a wrong one is not reported as a missing one too
 
 

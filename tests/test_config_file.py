@@ -74,6 +74,7 @@ def test_the_example_of_a_stream_rule_is_valid_when_it_is_used(tmp_path: Path) -
         StreamRule(
             match="cam-*",
             ladder="copy",
+            selectable_ladders=(),
             reconnect_window=60.0,
             window=60.0,
             dvr="sliding",

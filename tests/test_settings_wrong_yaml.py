@@ -36,6 +36,7 @@ DVR = "it must be seconds from 60 to 1209600 (30m, 4h and 14d are understood)"
 DVR_NAME = "dvr.m3u8 is the DVR playlist"
 MULTIVARIANT = "playlist.m3u8 is the multivariant playlist"
 SESSION = "'s' and 7 base-32 digits is how a session id looks"
+A_LADDER = "it must be the name of a ladder; there are copy, default"
 FMP4 = "HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
 
@@ -202,6 +203,14 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "rendition that cannot be encoded": (
         LADDER.replace(", video_bitrate: 800k", ""),
         "1:31: ladders.mine.renditions[0]: an encoded rendition needs 'height' and 'video_bitrate'",
+    ),
+    "selectable ladder that does not exist": (
+        "selectable_ladders: [default, hd]",
+        f"1:31: selectable_ladders[1]: 'hd' is not valid: {A_LADDER}",
+    ),
+    "selectable ladder of a rule that does not exist": (
+        "streams: [{match: a, selectable_ladders: [hd]}]",
+        f"1:43: streams[0].selectable_ladders[0]: 'hd' is not valid: {A_LADDER}",
     ),
     "HEVC in MPEG-TS": (
         LADDER.replace("name: a", "name: a, video_codec: hevc, preset: fast"),

@@ -53,13 +53,21 @@ class Book:
     """The numbers [first, end) of one session, the same for every rendition: who lacks one has a gap there."""
 
     def __init__(
-        self, session: SessionId, epoch: Epoch, *, opened_at: UnixTime, nominal_us: int, keys_at: str = ""
+        self,
+        session: SessionId,
+        epoch: Epoch,
+        *,
+        opened_at: UnixTime,
+        nominal_us: int,
+        keys_at: str = "",
+        ladder: str = "",
     ) -> None:
         self.session = session
         self.epoch = epoch
         self.first = 0
         self.runs: list[Run] = []
         self.opened_at = opened_at
+        self.ladder = ladder
         self.ended_at: UnixTime | None = None
         self.archived = False
         self.closed = self.uploaded = self.listed = self.lost = self.bytes = 0

@@ -37,6 +37,8 @@ class SessionOpened:
     session: SessionId
     epoch: Epoch
     at: UnixTime
+    ladder: str = ""
+    """Name of the ladder that all of it is encoded with; '' is the one that the configuration gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ _KINDS: dict[str, type[Event]] = {
     "deleted": FilesDeleted,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TEXT_FIELDS = frozenset({"session", "rendition"})
+_TEXT_FIELDS = frozenset({"session", "rendition", "ladder"})
 _WHOLE_FIELDS = frozenset(
     {"epoch", "next_sequence", "next_discontinuity", "first", "discontinuity", "sequence", "size", "key_rotation"}
 )

@@ -102,7 +102,14 @@ class History:
             self._end(SessionEnded(session=before.session, at=event.at))
         self.epoch = event.epoch
         keys_at = f"{self._key_url_base}{keys_path(self.key, event.session)}"
-        book = Book(event.session, event.epoch, opened_at=event.at, nominal_us=self._nominal_us, keys_at=keys_at)
+        book = Book(
+            event.session,
+            event.epoch,
+            opened_at=event.at,
+            nominal_us=self._nominal_us,
+            keys_at=keys_at,
+            ladder=event.ladder,
+        )
         self._books.append(book)
 
     def _begin(self, event: RunBegun) -> None:

@@ -61,10 +61,10 @@ class Ledger(History):
             return None
         return CountersRestored(epoch=epoch, next_sequence=next_sequence, next_discontinuity=next_discontinuity)
 
-    def open_session(self, now: UnixTime) -> SessionOpened:
+    def open_session(self, now: UnixTime, ladder: str = "") -> SessionOpened:
         """Decide that a new broadcast begins; its epoch grows even when the clock went back."""
         epoch = Epoch(max(int(now), self.epoch + 1))
-        return SessionOpened(session=session_id(epoch), epoch=epoch, at=now)
+        return SessionOpened(session=session_id(epoch), epoch=epoch, at=now, ladder=ladder)
 
     def begin_run(
         self,

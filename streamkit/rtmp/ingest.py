@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from streamkit.errors import InvalidStreamKeyError, SourceError, StreamKitError
 from streamkit.messages import PublishAnswer
+from streamkit.publish_url import asked_ladder
 from streamkit.rtmp import chunks
 from streamkit.rtmp.amf0 import AmfValue
 from streamkit.rtmp.chunks import RtmpMessage
@@ -35,7 +36,8 @@ _DYNAMIC_LIMIT = 2  # 5.4.5
 _STREAM_ID = 1  # the message stream that createStream hands out; one is enough for a publisher
 _UNPUBLISH = ("FCUnpublish", "deleteStream", "closeStream")
 
-Authorize = Callable[[StreamKey, str], Awaitable[PublishAnswer]]
+Authorize = Callable[[StreamKey, str, str | None], Awaitable[PublishAnswer]]
+"""Key, publisher, and the ladder that it asks for."""
 Unpublished = Callable[[StreamKey, str], Awaitable[None]]
 
 
@@ -87,7 +89,7 @@ class IngestServer:
         for connection in list(self.connections):
             connection.channel.abort()
 
-    def publish(self, key: StreamKey, connection: "IngestConnection") -> Publication | None:
+    def publish(self, key: StreamKey, connection: "IngestConnection", ladder: str | None = None) -> Publication | None:
         """Reserve the key for the connection and ask `authorize`; None when someone else publishes it."""
         if key in self.publications:
             return None
@@ -95,7 +97,7 @@ class IngestServer:
         publication = Publication(key, f"ingest-{self._count}", Feed(key, self.sockets), connection)
         publication.feed.flow = connection.channel
         self.publications[key] = publication
-        self._spawn(self._decide(publication))
+        self._spawn(self._decide(publication, ladder))
         return publication
 
     def unpublish(self, publication: Publication, error: str | None) -> None:
@@ -114,10 +116,10 @@ class IngestServer:
             log.warning("an RTMP connection is refused: %d are open", MAX_CONNECTIONS)
             sock.close()
 
-    async def _decide(self, publication: Publication) -> None:
+    async def _decide(self, publication: Publication, ladder: str | None) -> None:
         key, publisher = publication.key, publication.publisher
         try:
-            answer = await self._authorize(key, publisher)
+            answer = await self._authorize(key, publisher, ladder)
         except Exception:  # whatever fails there, this publisher is refused and the server goes on
             log.exception("stream %s: the decision about publisher %s failed", key, publisher)
             answer = PublishAnswer(code="error", refused="the server cannot decide about publishers now")
@@ -232,12 +234,13 @@ class IngestConnection(RtmpConnection):
     def _publish(self, name: str) -> None:
         if self._publication is not None or not self._connected:
             raise RtmpProtocolError("the publisher publishes twice, or before it connects")
+        name, _, arguments = name.partition("?")
         try:
-            key = parse_stream_key(name.partition("?")[0])
+            key = parse_stream_key(name)
         except InvalidStreamKeyError as error:
             self.refuse("NetStream.Publish.BadName", str(error))
             return
-        self._publication = self._server.publish(key, self)
+        self._publication = self._server.publish(key, self, asked_ladder(arguments))
         if self._publication is None:
             self.refuse("NetStream.Publish.BadName", f"{key} is being published already")
 

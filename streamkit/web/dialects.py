@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Any, Never
 from urllib.parse import parse_qsl
 
+from streamkit.publish_url import asked_ladder
 from streamkit.types import StreamKey, UnixTime, parse_stream_key
 from streamkit.web.problems import ApiError
 
@@ -60,6 +61,8 @@ class PublishEvent:
     key: StreamKey | None = None
     publisher: str | None = None
     at: UnixTime | None = None
+    ladder: str | None = None
+    """The ladder that the publisher asks for, None for none."""
 
 
 def parse_event(content_type: str, body: bytes, query: str, method: str, *, app: str = "live") -> PublishEvent:
@@ -93,6 +96,7 @@ def _generic(fields: "_Fields") -> PublishEvent:
         dialect=Dialect.GENERIC,
         key=parse_stream_key(fields.value("stream_key")),
         at=parse_timestamp(fields.values.get("timestamp")),
+        ladder=_ladder(fields),
     )
 
 
@@ -108,6 +112,7 @@ def _nginx(fields: "_Fields") -> PublishEvent:
         dialect=Dialect.NGINX,
         key=parse_stream_key(fields.text("name")),
         publisher=f"nginx:{client}@{address or ''}" if client else None,
+        ladder=_ladder(fields),
     )
 
 
@@ -120,6 +125,7 @@ def _srs(fields: "_Fields", action: str) -> PublishEvent:
         dialect=Dialect.SRS,
         key=parse_stream_key(fields.value("stream")),
         publisher=f"srs:{client}" if client else None,
+        ladder=_ladder_argument(fields, "param"),
     )
 
 
@@ -133,6 +139,7 @@ def _mediamtx(fields: "_Fields", app: str) -> PublishEvent:
         dialect=Dialect.MEDIAMTX,
         key=parse_stream_key(fields.text("path").removeprefix(f"{app}/")),
         publisher=f"mediamtx:{client}" if client else None,
+        ladder=_ladder_argument(fields, "query"),
     )
 
 
@@ -140,6 +147,16 @@ def _action(text: str) -> EventAction:
     if text not in (EventAction.PUBLISH, EventAction.UNPUBLISH):
         raise ApiError(422, "unknown_action", "The field 'action' must be 'publish' or 'unpublish'.")
     return EventAction(text)
+
+
+def _ladder(fields: "_Fields") -> str | None:
+    """Return the field, which nginx-rtmp takes from the arguments of the publish URL."""
+    return (fields.text("ladder") if "ladder" in fields.values else "") or None
+
+
+def _ladder_argument(fields: "_Fields", name: str) -> str | None:
+    """Return the argument of a publish URL whose arguments are all in one field, as '?ladder=mobile&token=..'."""
+    return asked_ladder(fields.text(name) if fields.values.get(name) else "")
 
 
 # ---- fields

@@ -19,6 +19,7 @@ ASK_TIMEOUT = Seconds(2.0)
 
 REFUSALS: Mapping[str, tuple[int, dict[str, str]]] = {
     "busy": (409, {}),
+    "ladder": (403, {}),
     "capacity": (429, {"Retry-After": "10"}),
     "stopping": (503, {"Retry-After": "10"}),
 }
@@ -36,7 +37,7 @@ class EventsApi:
         """Return the endpoint for all dialects."""
         refused = Answer(description="Refused: the RTMP server turns the publisher away.", schema="Error")
         answers = {200: Answer(description="Accepted, or needs nothing.", schema="EventAnswer")}
-        answers |= dict.fromkeys((400, 409, 422, 429, 503), refused)
+        answers |= dict.fromkeys((400, 403, 409, 422, 429, 503), refused)
         return [
             Endpoint(
                 path="/events/published",
@@ -47,7 +48,9 @@ class EventsApi:
                 summary="A publisher came or went",
                 description=(
                     "Understands StreamKit's own JSON, nginx-rtmp's form (POST, and GET by `notify_method get`), SRS's "
-                    "JSON and MediaMTX's authentication callback and hooks. Repeats are harmless. 409: somebody else "
+                    "JSON and MediaMTX's authentication callback and hooks. Repeats are harmless. The answer "
+                    "names the ladder; a publisher may ask for one of `selectable_ladders` by the argument `ladder` of "
+                    "its URL or the field of that name. 403: it may not; 409: somebody else "
                     "has the key; 422: a wrong field; 429: no capacity; 503: the service stops or is overloaded."
                 ),
                 request_body=_REQUEST_BODY,
@@ -70,10 +73,10 @@ class EventsApi:
 
     async def _publish(self, event: PublishEvent) -> HTTPResponse:
         assert event.key is not None  # noqa: S101 - only OTHER comes without a key
-        message = PublishStream(key=event.key, publisher=event.publisher, at=event.at)
+        message = PublishStream(key=event.key, publisher=event.publisher, at=event.at, ladder=event.ladder)
         answer: PublishAnswer = await ask(self._supervisor, message, timeout=ASK_TIMEOUT)
         if answer.refused is None:
-            return _answer(event, "accepted")
+            return _answer(event, "accepted", answer.ladder)
         status, headers = REFUSALS.get(answer.code, (403, {}))
         raise ApiError(status, answer.code, answer.refused, headers=headers)
 
@@ -84,10 +87,12 @@ class EventsApi:
         return _answer(event, "ended" if mattered else "ignored")
 
 
-def _answer(event: PublishEvent, status: str) -> HTTPResponse:
+def _answer(event: PublishEvent, status: str, ladder: str = "") -> HTTPResponse:
     body: dict[str, Any] = {"status": status}
     if event.key is not None:
         body["stream_key"] = event.key
+    if ladder:
+        body["ladder"] = ladder
     if event.dialect is Dialect.SRS:
         body["code"] = 0  # SRS takes anything else for a refusal
     return json_response(body)

@@ -92,6 +92,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 "description": "When it happened: Unix seconds, Unix milliseconds or ISO 8601. Only used for ordering.",
                 "oneOf": [_NUMBER, _TEXT],
             },
+            "ladder": {**_TEXT, "description": "The ladder to encode with, of those that `selectable_ladders` names."},
         },
     },
     "EventAnswer": {
@@ -100,6 +101,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "properties": {
             "status": {"type": "string", "enum": ["accepted", "ended", "ignored"]},
             "stream_key": _ref("StreamKey"),
+            "ladder": {**_TEXT, "description": "What the stream is encoded with, when it was accepted."},
             "code": {"type": "integer", "enum": [0], "description": "For SRS."},
         },
         "additionalProperties": False,

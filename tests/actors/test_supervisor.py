@@ -1,5 +1,6 @@
 """Who may publish, who is current, and what happens when a StreamActor dies."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -341,3 +342,40 @@ def test_a_webhook_never_ends_a_publisher_that_is_connected_to_streamkit_itself(
     assert world.unpublish(publisher=None) is False
     assert world.unpublish(publisher="nginx:1") is False
     assert world.unpublish(publisher="ingest-1") is True
+
+
+def choosing(world: World, *ladders: str) -> None:
+    settings = world.actor._services.settings.model_copy(update={"selectable_ladders": ladders})
+    world.actor._services.settings = settings  # type: ignore[misc]
+
+
+def test_a_ladder_that_may_be_chosen_reaches_the_stream_and_the_answer(world: World) -> None:
+    choosing(world, "copy")
+    future = world.tell(PublishStream(key=KEY, publisher="p1", ladder="copy"))
+    assert world.streams[0].told == [BeginPublish(publish=1, source=SourceKind.PULL, ladder="copy")]
+    overdue = next(message for _, message in world.timers.messages if isinstance(message, JoinOverdue))
+    world.tell(overdue)
+    assert future.result(0) == PublishAnswer(ladder="copy")
+    assert world.publish(publisher="p1").ladder == "copy"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "says"),
+    [((), r"it may choose none \(selectable_ladders\)"), (("default",), "it may choose default")],
+)
+def test_a_ladder_that_may_not_be_chosen_refuses_the_publisher(
+    world: World, allowed: tuple[str, ...], says: str
+) -> None:
+    choosing(world, *allowed)
+    answer = world.tell(PublishStream(key=KEY, publisher="p1", ladder="copy")).result(0)
+    assert answer.code == "ladder"
+    assert re.search(says, answer.refused)
+    assert not world.streams
+
+
+def test_a_stream_whose_actor_died_keeps_the_chosen_ladder(world: World) -> None:
+    choosing(world, "copy")
+    world.tell(PublishStream(key=KEY, publisher="p1", ladder="copy"))
+    world.streams[0].alive = False
+    world.tell(RestartStream(key=KEY))
+    assert world.streams[1].told[-1] == BeginPublish(publish=1, source=SourceKind.PULL, ladder="copy")

@@ -35,12 +35,14 @@ class Desk:
     owner: Owner = field(default_factory=Owner)
     feeds: list[FeedHandle] = field(default_factory=list)
     accepted: list[tuple[str, str]] = field(default_factory=list)
+    ladders: list[str | None] = field(default_factory=list)
     gone: list[tuple[str, str]] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
 
-    async def authorize(self, key: StreamKey, publisher: str) -> PublishAnswer:
+    async def authorize(self, key: StreamKey, publisher: str, ladder: str | None) -> PublishAnswer:
         if self.reason is None:
             self.accepted.append((key, publisher))
+            self.ladders.append(ladder)
             self.feeds.append(self.loop.open_ingest(key, len(self.feeds) + 1, self.owner))
         return PublishAnswer(code="capacity", refused=self.reason)
 
@@ -81,7 +83,9 @@ def test_every_frame_of_a_publisher_reaches_the_encoder(
     make_source: Callable[..., Path],
     ffmpeg_path: str,
 ) -> None:
-    publisher = run_process(push_argv(ffmpeg_path, make_source(seconds=4.0, **media), desk.url("show?token=secret")))
+    publisher = run_process(
+        push_argv(ffmpeg_path, make_source(seconds=4.0, **media), desk.url("show?token=secret&ladder=mobile"))
+    )
     source = desk.owner.detected()
     assert [source.audio is not None, source.video is not None] == ["audio" in kinds, "video" in kinds]
     encoder = Encoder(ffmpeg_path, tmp_path / "out.mkv", desk.feeds[0])
@@ -91,6 +95,7 @@ def test_every_frame_of_a_publisher_reaches_the_encoder(
     assert desk.left.wait(DEADLINE)
     assert desk.accepted == desk.gone
     assert [key for key, _ in desk.gone] == ["show"]
+    assert desk.ladders == ["mobile"]
     assert encoder.kinds() == kinds
     if "video" in kinds:
         assert len(encoder.packets("video")) == 120

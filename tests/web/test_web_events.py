@@ -52,7 +52,38 @@ def test_mediamtx_is_answered_also_for_its_own_readers(front: FrontEnd) -> None:
     assert front.told_supervisor == [PublishStream(key=KEY, publisher="mediamtx:b2c7")]
 
 
-@pytest.mark.parametrize(("code", "status"), [("busy", 409), ("capacity", 429), ("stopping", 503), ("unheard-of", 403)])
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        pytest.param({"json": {"stream_key": "demo", "action": "publish", "ladder": "mobile"}}, KEY, id="StreamKit"),
+        pytest.param({"data": {"call": "publish", "name": "demo", "ladder": "mobile", "token": "x"}}, KEY, id="nginx"),
+        pytest.param(
+            {"json": {"action": "on_publish", "stream": "demo", "param": "?token=x&ladder=mobile"}}, KEY, id="SRS"
+        ),
+        pytest.param(
+            {"json": {"action": "publish", "path": "live/demo", "query": "ladder=mobile&token=x"}}, KEY, id="MediaMTX"
+        ),
+    ],
+)
+def test_the_ladder_in_a_publish_url_is_asked_for_and_answered(
+    front: FrontEnd, options: dict[str, object], key: StreamKey
+) -> None:
+    front.supervisor_answers[PublishStream] = PublishAnswer(ladder="mobile")
+    answer = front.client.post(PATH, **options)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["ladder"]) == (200, "mobile")
+    [told] = front.told_supervisor
+    assert (told.key, told.ladder) == (key, "mobile")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("param", ["", "?", "?token=x", "?ladder=", "?" + "a=1&" * 200])
+def test_arguments_without_a_ladder_leave_it_to_the_configuration(front: FrontEnd, param: str) -> None:
+    assert post_json(front, action="on_publish", client_id="1", stream="demo", param=param)[0] == 200
+    assert front.told_supervisor == [PublishStream(key=KEY, publisher="srs:1")]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ladder", 403), ("busy", 409), ("capacity", 429), ("stopping", 503), ("unheard-of", 403)]
+)
 def test_a_refusal_rejects_the_publisher_with_the_reason(front: FrontEnd, code: str, status: int) -> None:
     front.supervisor_answers[PublishStream] = PublishAnswer(code=code, refused="there is a reason")
     answered = post_json(front, action="on_publish", client_id="1", stream="demo")
