@@ -14,11 +14,12 @@ from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
 from streamkit.ffmpeg.progress import Progress
+from streamkit.hls.clip import cut_ledger
 from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
-from streamkit.messages import ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
+from streamkit.messages import CutClip, ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
 from streamkit.snapshots import StreamSnapshot
 from streamkit.types import (
     BitsPerSecond,
@@ -252,6 +253,11 @@ class Broadcast:
         self._bucket.close()
         if self._journal is not None:
             self._journal.close()
+
+    def cut_clip(self, message: CutClip) -> None:
+        """Answer with whole segments of a broadcast that the ledger knows."""
+        if message.answer is not None:
+            message.answer.set_result(cut_ledger(self._ledger, message.session, message.span))
 
     # ---- views
 

@@ -1,8 +1,8 @@
 """DatabaseActor: keeps what is to be saved until the database has it, and answers questions about what was saved.
 
 Receives  SaveStream, SaveSession, SaveSegment, RecallStream (StreamActor); ReconcileStreams (Supervisor); ListStreams,
-          FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase (front end, ask); FlushDatabase
-          (composition root, ask); Wake (timer, its own loop)
+          FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip, DeleteClip,
+          FindClip, ListClips (front end, ask); FlushDatabase (composition root, ask); Wake (timer, its own loop)
 Tells     StreamRecalled (StreamActor)
 Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
 Its death loses the rows that wait; streams go on without it.
@@ -31,10 +31,15 @@ from streamkit.database.loop import LoopThread
 from streamkit.database.repository import Outcome, Repository, Work
 from streamkit.errors import DatabaseUnavailableError, StreamKitError
 from streamkit.messages import (
+    BeginClip,
     CheckDatabase,
     CountStreams,
+    DeleteClip,
+    FindClip,
     FindStream,
+    FinishClip,
     FlushDatabase,
+    ListClips,
     ListSegments,
     ListSessions,
     ListStreams,
@@ -115,6 +120,16 @@ class DatabaseActor(BaseActor):
                 return self._read(self._repository.count_streams)
             case CheckDatabase():
                 return self._read(self._repository.check)
+            case BeginClip():
+                return self._read(partial(self._repository.archive.begin_clip, message))
+            case FinishClip():
+                return self._read(partial(self._repository.archive.finish_clip, message))
+            case DeleteClip():
+                return self._read(partial(self._repository.archive.delete_clip, message))
+            case FindClip():
+                return self._read(partial(self._repository.archive.find_clip, message))
+            case ListClips():
+                return self._read(partial(self._repository.archive.list_clips, message))
             case FlushDatabase():
                 return self._flush(message)
             case Wake():

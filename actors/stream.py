@@ -27,6 +27,7 @@ from streamkit.ffmpeg.state import StreamEvent
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
+    CutClip,
     EncoderExited,
     EncoderProgressed,
     EndPublish,
@@ -111,6 +112,8 @@ class StreamActor(BaseActor):
             case StreamRecalled():
                 self._broadcast.recalled(message)
                 self._start_encoder()
+            case CutClip():
+                self._broadcast.cut_clip(message)
             case ChildFailed():
                 self._child_failed(message)
             case ShutDown():

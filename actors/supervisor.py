@@ -1,6 +1,6 @@
 """Supervisor: decides who may publish, and keeps one StreamActor per stream key alive.
 
-Receives  PublishStream, UnpublishStream, StopService (ask; front end and composition root);
+Receives  PublishStream, UnpublishStream, CutClip, StopService (ask; front end and composition root);
           PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped, ChildFailed (StreamActor);
           JoinOverdue, RestartStream, StopOverdue (timer)
 Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams (Database)
@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actors.base import BaseActor, Ref, answer_publish, tell
@@ -22,10 +22,12 @@ from actors.services import Services
 from actors.stream import StreamActor
 from streamkit.backoff import Backoff
 from streamkit.errors import LadderError
+from streamkit.hls.clip import Available, Cut
 from streamkit.hls.journal import keys_to_recover
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
+    CutClip,
     EndPublish,
     JoinOverdue,
     PublishAnswer,
@@ -103,6 +105,8 @@ class Supervisor(BaseActor):
                 return self._idle(message)
             case ChildFailed():
                 return self._child_failed(message)
+            case CutClip():
+                return self._cut_clip(message)
             case JoinOverdue():
                 return answer_publish(message.joined, message.ladder)
             case RestartStream():
@@ -192,6 +196,14 @@ class Supervisor(BaseActor):
             return message.publisher != entry.publisher
         # The same sender's clock where there is one; else ours, against which a sender's is only nearly right.
         return message.at is not None and message.at < (entry.published_at or entry.accepted_at)
+
+    def _cut_clip(self, message: CutClip) -> Future[Cut | Available | None]:
+        answer: Future[Cut | Available | None] = Future()
+        answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only answered
+        entry = self._entries.get(message.key)
+        if entry is None or not tell(entry.ref, replace(message, answer=answer)):
+            answer.set_result(None)
+        return answer
 
     # ---- what the StreamActors tell
 

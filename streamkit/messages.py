@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamkit.ffmpeg.progress import Progress
+from streamkit.hls.clip import Available, Cut, Span
 from streamkit.types import (
+    ClipId,
     Epoch,
     MediaSequence,
     RenditionName,
@@ -74,6 +76,21 @@ class UnpublishStream(Message):
     key: StreamKey
     publisher: str | None
     at: UnixTime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutClip(Message):
+    """Front end -> Supervisor (ask) -> StreamActor: cut whole segments out of a broadcast that the ledger knows.
+
+    Answer: a concurrent Future of Cut; Available when the range holds nothing that the store has; None when the
+    ledger does not know the session (None: the newest), or nothing of it is stored.
+    """
+
+    key: StreamKey
+    session: SessionId | None
+    span: Span
+    answer: "Future[Cut | Available | None] | None" = field(default=None, compare=False)
+    """Set by the Supervisor; the StreamActor gives it its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -466,6 +483,63 @@ class ListSegments(Message):
     key: StreamKey
     rendition: RenditionName | None = None
     limit: int = 10000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginClip(Message):
+    """Front end -> Database (ask): note a clip before its playlists exist, so that its segments stay.
+
+    Answer: a concurrent Future of ClipRow, with the state that it has now (a repeat finds the older row), or None
+    when there is no such session, or retention has decided that it goes.
+    """
+
+    key: StreamKey
+    clip: ClipId
+    session: SessionId
+    name: str
+    first: MediaSequence
+    last: MediaSequence
+    starts_at: UnixTime
+    ends_at: UnixTime
+    renditions: tuple[RenditionName, ...]
+    created_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishClip(Message):
+    """Front end -> Database (ask): the store has the clip's playlists. Answer: a concurrent Future of bool."""
+
+    key: StreamKey
+    clip: ClipId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteClip(Message):
+    """Front end -> Database (ask): the clip's playlists are gone; its segments stay until `remove_after`.
+
+    Answer: a concurrent Future of bool, whether there was such a clip.
+    """
+
+    key: StreamKey
+    clip: ClipId
+    remove_after: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindClip(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of ClipRow | None, in any state but 'deleted'."""
+
+    key: StreamKey
+    clip: ClipId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListClips(Message):
+    """Front end -> Database (ask): answer is a concurrent Future of Page[ClipRow], the ready ones, newest first."""
+
+    key: StreamKey
+    offset: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from streamkit.settings_fields import (
     wrong,
 )
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
+from streamkit.settings_retention import RetentionSettings
 from streamkit.types import DvrKind, Seconds, SegmentFormat, StreamKey
 
 
@@ -183,6 +184,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     hls: HlsSettings = HlsSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    retention: RetentionSettings = RetentionSettings()
     encoder: EncoderSettings = EncoderSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()

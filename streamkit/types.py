@@ -11,6 +11,7 @@ from streamkit.errors import InvalidStreamKeyError
 StreamKey = NewType("StreamKey", str)
 SessionId = NewType("SessionId", str)
 RenditionName = NewType("RenditionName", str)
+ClipId = NewType("ClipId", str)
 Epoch = NewType("Epoch", int)
 """Unix seconds at which a session opened; strictly grows per stream key."""
 MediaSequence = NewType("MediaSequence", int)
@@ -36,11 +37,16 @@ def parse_stream_key(text: object) -> StreamKey:
 
 def session_id(epoch: Epoch) -> SessionId:
     """Return the session's id: 's' and seven base-32 digits of its epoch, so that ids sort by time."""
-    digits, rest = "", int(epoch)
-    for _ in range(7):
-        rest, digit = divmod(rest, 32)
-        digits = _SESSION_DIGITS[digit] + digits
-    return SessionId("s" + digits)
+    return SessionId("s" + base32(int(epoch), 7))
+
+
+def base32(number: int, digits: int) -> str:
+    """Return the lowest `digits` base-32 digits of the number."""
+    text = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 32)
+        text = _SESSION_DIGITS[digit] + text
+    return text
 
 
 def is_session_id(text: str) -> bool:

@@ -141,8 +141,8 @@ def to_stream(record: Any) -> StreamRow:
         status=StreamState(record["state"]),
         started_at=_time_or_none(record["started_at"]),
         stopped_at=_time_or_none(record["stopped_at"]),
-        created_at=_time(record["created_at"]),
-        updated_at=_time(record["updated_at"]),
+        created_at=to_time(record["created_at"]),
+        updated_at=to_time(record["updated_at"]),
         last_error=record["last_error"],
     )
 
@@ -154,7 +154,7 @@ def to_session(record: Any) -> SessionRow:
         stream_key=record["stream_key"],
         session=record["session"],
         status=StreamState(record["status"]),
-        started_at=_time(record["started_at"]),
+        started_at=to_time(record["started_at"]),
         ended_at=_time_or_none(record["ended_at"]),
         end_reason=record["end_reason"],
         renditions=tuple(record["renditions"]),
@@ -170,7 +170,7 @@ def to_segment(record: Any) -> SegmentRow:
         name=record["name"],
         duration=Seconds(record["duration"]),
         size=record["size"],
-        program_date_time=_time(record["program_date_time"]),
+        program_date_time=to_time(record["program_date_time"]),
         discontinuity=record["discontinuity"],
         state=record["state"],
     )
@@ -204,10 +204,10 @@ def first_rendition(records: list[Any]) -> RenditionName | None:
     return next((RenditionName(name) for name in ladder if name in present), present[0] if present else None)
 
 
-def _time(moment: datetime) -> UnixTime:
+def to_time(moment: datetime) -> UnixTime:
     """SQLite gives back naive times, which are UTC."""
     return UnixTime((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _time_or_none(moment: datetime | None) -> UnixTime | None:
-    return None if moment is None else _time(moment)
+    return None if moment is None else to_time(moment)

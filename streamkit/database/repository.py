@@ -17,6 +17,7 @@ from databases import Database
 from databases.core import Connection
 
 from streamkit.database import queries
+from streamkit.database.archive import Archive
 from streamkit.database.backlog import Save
 from streamkit.database.connection import (
     APPLICATION_NAME,
@@ -74,6 +75,8 @@ class Repository:
         self._sqlite = is_sqlite(url)
         self._database: Database | None = None
         self._problem: str | None = f"the database {describe(url)} has not been reached yet"
+        self.archive = Archive(self._reading, self._changing)
+        """Clips, and what retention does."""
 
     async def carry_out(self, work: Work) -> Outcome:
         """Migrate and connect if that was not done since the last failure, then do the work.
@@ -233,6 +236,11 @@ class Repository:
                 yield connection
         except ERRORS as error:
             raise unavailable(self._url, error) from error
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Connection]:
+        async with self._reading() as connection, self._transaction(connection):
+            yield connection
 
     @asynccontextmanager
     async def _transaction(self, connection: Connection) -> AsyncIterator[None]:

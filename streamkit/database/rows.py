@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from streamkit.types import RenditionName, Seconds, SessionId, StreamKey, StreamState, UnixTime
+from streamkit.types import (
+    ClipId,
+    MediaSequence,
+    RenditionName,
+    Seconds,
+    SessionId,
+    StreamKey,
+    StreamState,
+    UnixTime,
+)
 
 Row = TypeVar("Row")
 
@@ -59,6 +68,23 @@ class SegmentRow:
     program_date_time: UnixTime
     discontinuity: bool
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRow:
+    """A row of `clips`: whole segments `first` to `last` of a session. `state` is 'pending', 'ready' or 'deleted'."""
+
+    stream_key: StreamKey
+    clip: ClipId
+    session: SessionId
+    name: str
+    state: str
+    first: MediaSequence
+    last: MediaSequence
+    starts_at: UnixTime
+    ends_at: UnixTime
+    renditions: tuple[RenditionName, ...]
+    created_at: UnixTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

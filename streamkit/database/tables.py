@@ -50,9 +50,34 @@ sessions = sa.Table(
     sa.Column("ended_at", _Time),
     sa.Column("end_reason", sa.Text),
     sa.Column("renditions", sa.JSON, nullable=False),
+    sa.Column("expired_at", _Time),  # retention decided: nothing may refer to it any more
+    sa.Column("remove_after", _Time),  # its playlists are gone; its objects go then
+    sa.Column("removed_at", _Time),  # its objects are gone, but for what clips need
+    sa.Column("bytes", sa.BigInteger),  # of its stored segments; NULL in rows of older versions
     sa.UniqueConstraint("stream_key", "session"),
     sa.Index(None, "stream_key", "epoch"),  # the sessions of a key, newest first
     sa.Index(None, "status"),  # the active ones
+)
+
+clips = sa.Table(
+    "clips",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("stream_key", sa.Text, nullable=False),
+    sa.Column("clip", sa.Text, nullable=False),
+    sa.Column("session", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # 'pending' until the store has its playlists, 'ready', 'deleted'
+    sa.Column("first_sequence", sa.BigInteger, nullable=False),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("starts_at", _Time, nullable=False),
+    sa.Column("ends_at", _Time, nullable=False),
+    sa.Column("renditions", sa.JSON, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("remove_after", _Time),  # of a deleted one: until then its segments stay
+    sa.UniqueConstraint("stream_key", "clip"),
+    sa.ForeignKeyConstraint(["stream_key", "session"], ["sessions.stream_key", "sessions.session"]),
+    sa.Index(None, "stream_key", "session"),  # what a session's segments are needed for
 )
 
 # No foreign key: a segment may be written before its session is, and there are very many of them.

@@ -1,7 +1,7 @@
 """The segments of one broadcast, in columns: about 60 bytes a number, so that a day of four renditions is 3 MB."""
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -256,10 +256,6 @@ class Book:
         """Return the segment's bytes; 0 for a missing one."""
         return self._tracks[name].sizes[sequence - self.first]
 
-    def has_stored(self, name: RenditionName) -> bool:
-        """Return whether the store has any segment of the rendition."""
-        return any(_MARKS[mark].is_stored for mark in self._tracks[name].marks)
-
     def longest_us(self, sequence: int) -> int:
         """Return the number's length in the rendition that has it longest."""
         index = sequence - self.first
@@ -285,9 +281,25 @@ class Book:
             key_uri=self._key_uri(run, sequence),
         )
 
-    def whole(self, name: RenditionName) -> Iterator[Segment]:
-        """Yield every number of the session for the playlists of the whole broadcast; what is not stored is a gap."""
-        for sequence in range(self.first, self.end):
+    def starts_at(self, sequence: int) -> UnixTime:
+        """Return the date of the number."""
+        return UnixTime(self._starts_us[sequence - self.first] / MICRO)
+
+    def ends_at(self, sequence: int) -> UnixTime:
+        """Return when the number's media ended."""
+        index = sequence - self.first
+        return UnixTime((self._starts_us[index] + self._lengths_us[index]) / MICRO)
+
+    def numbers_between(self, start: float, end: float) -> range:
+        """Return the numbers with media between two moments in Unix seconds."""
+        first = bisect_right(self._starts_us, start * MICRO) - 1
+        if first < 0 or self.ends_at(self.first + first) <= start:
+            first += 1
+        return range(self.first + first, self.first + bisect_left(self._starts_us, end * MICRO))
+
+    def part(self, name: RenditionName, numbers: range) -> Iterator[Segment]:
+        """Yield these numbers for playlists of the whole broadcast; what is not stored is a gap."""
+        for sequence in numbers:
             yield self.segment(name, sequence, gap=not self.mark(name, sequence).is_stored)
 
     def expired(self, now: UnixTime, grace: Seconds) -> Iterator[str]:

@@ -174,6 +174,11 @@ class History:
         return self._books[-1].session if self._books else None
 
     @property
+    def sessions(self) -> tuple[SessionId, ...]:
+        """Every session that is still known, newest first."""
+        return tuple(book.session for book in reversed(self._books))
+
+    @property
     def is_open(self) -> bool:
         """True while the newest session has not ended."""
         return self._open_book() is not None

@@ -3,7 +3,16 @@
 import re
 from dataclasses import dataclass
 
-from streamkit.types import MediaSequence, RenditionName, Seconds, SegmentFormat, SessionId, StreamKey
+from streamkit.types import (
+    ClipId,
+    MediaSequence,
+    RenditionName,
+    Seconds,
+    SegmentFormat,
+    SessionId,
+    StreamKey,
+    base32,
+)
 
 MULTIVARIANT = "playlist.m3u8"
 """The live entry point: the multivariant playlist, or the media playlist of a one-rendition ladder."""
@@ -22,6 +31,9 @@ _IMMUTABLE = (_SEGMENT, _INIT)
 _FORMATS = {one.suffix: one for one in SegmentFormat}
 
 _DVR = re.compile(rf"dvr(?:_{_RENDITION})?\.m3u8", re.ASCII)
+_CLIP_DIGITS = 10
+_CLIP_ID = re.compile(rf"[0-9a-hjkmnp-tv-z]{{{_CLIP_DIGITS}}}", re.ASCII)
+_CLIP = re.compile(rf"clip_{_CLIP_ID.pattern}(?:_{_RENDITION})?\.m3u8", re.ASCII)
 
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -123,6 +135,31 @@ def vod_media_name(session: SessionId, rendition: RenditionName) -> str:
     return f"{session}_{rendition}.m3u8"
 
 
+def clip_id(number: int) -> ClipId:
+    """Return a clip's id: ten base-32 digits of the number."""
+    return ClipId(base32(number, _CLIP_DIGITS))
+
+
+def parse_clip_id(text: str) -> ClipId | None:
+    """Return `text` as a clip's id, None when it is none."""
+    return ClipId(text) if _CLIP_ID.fullmatch(text) else None
+
+
+def parse_session_id(text: str) -> SessionId | None:
+    """Return `text` as a session's id, None when it is none."""
+    return SessionId(text) if re.fullmatch(_SESSION, text, re.ASCII) else None
+
+
+def clip_multivariant_name(clip: ClipId) -> str:
+    """Return the name of the entry point of a clip."""
+    return f"clip_{clip}.m3u8"
+
+
+def clip_media_name(clip: ClipId, rendition: RenditionName) -> str:
+    """Return the name of one rendition's media playlist of a clip."""
+    return f"clip_{clip}_{rendition}.m3u8"
+
+
 def private_playlist_name(session: SessionId, rendition: RenditionName) -> str:
     """Return the name of FFmpeg's own playlist, which only the watcher reads: the dot keeps it from being public."""
     return f".{session}_{rendition}.m3u8"
@@ -135,7 +172,7 @@ def object_name(key: StreamKey, file: str) -> str:
 
 def is_public_name(name: str) -> bool:
     """Return whether a stream's file of this name may ever be served; the whole name must match."""
-    return is_immutable(name) or any(pattern.fullmatch(name) for pattern in (_LIVE, _VOD, _DVR))
+    return is_immutable(name) or any(pattern.fullmatch(name) for pattern in (_LIVE, _VOD, _DVR, _CLIP))
 
 
 def content_type(name: str) -> str:
@@ -148,11 +185,11 @@ def cache_control(name: str, *, live: bool, segment_duration: Seconds = _USUAL_D
 
     A segment's URL means one content for ever. A live playlist changes about every `segment_duration` seconds, so
     half of it is the oldest copy that a player may get; `live` False is a stream that has ended. The playlists of
-    a whole broadcast change only when a late segment comes in.
+    a whole broadcast change only when a late segment comes in, those of a clip never.
     """
     if is_immutable(name):
         return f"public, max-age={_YEAR}, immutable"
-    if _VOD.fullmatch(name):
+    if _VOD.fullmatch(name) or _CLIP.fullmatch(name):
         return f"public, max-age={_VOD_MAX_AGE}"
     if live:
         return f"public, max-age={max(1, int(segment_duration / 2))}"

@@ -6,6 +6,7 @@ RFC 8216 sections beside each tag; 8216bis for EXT-X-GAP.
 from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 
+from streamkit.hls.book import Book
 from streamkit.hls.ledger import Ledger
 from streamkit.hls.multivariant import live_multivariant, vod_multivariant
 from streamkit.hls.names import MULTIVARIANT, media_playlist_name, vod_media_name, vod_multivariant_name
@@ -50,10 +51,17 @@ def render_vod(ledger: Ledger, session: SessionId | None = None) -> dict[str, by
     Lists what the store has acknowledged by now; the rest is a gap.
     """
     book = ledger.book(session)
-    renditions = [] if book is None else [one for one in book.renditions() if book.has_stored(one.name)]
-    if book is None or not renditions:
+    return {} if book is None else render_part(book, range(book.first, book.end))
+
+
+def render_part(book: Book, numbers: range) -> dict[str, bytes]:
+    """Return the playlists of some numbers of a broadcast, by the names of the whole one's."""
+    parts = {rendition: list(book.part(rendition.name, numbers)) for rendition in book.renditions()}
+    whole = {
+        rendition: segments for rendition, segments in parts.items() if not all(segment.gap for segment in segments)
+    }
+    if not whole:
         return {}
-    whole = {rendition: list(book.whole(rendition.name)) for rendition in renditions}
     files = {
         vod_media_name(book.session, rendition.name): render_vod_media(segments).encode()
         for rendition, segments in whole.items()
@@ -98,7 +106,7 @@ def entry_text(segment: Segment, before: Segment | None) -> str:
     lines = ["#EXT-X-DISCONTINUITY"] if segment.starts_discontinuity else []  # 4.3.2.3
     lines += _map_and_key(segment, before)
     if before is None or segment.starts_discontinuity:
-        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.program_date_time)}")  # 4.3.2.6
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_text(segment.program_date_time)}")  # 4.3.2.6
     if segment.gap:
         lines.append("#EXT-X-GAP")  # 8216bis 4.4.4.7
     return "\n".join([*lines, f"#EXTINF:{segment.duration:.6f},", segment.name, ""])  # 4.3.2.1
@@ -128,5 +136,6 @@ def render_vod_media(segments: list[Segment]) -> str:
     return render_media(segments, target_duration=max(1, int(longest + 0.5)), ended=True, kind="VOD")
 
 
-def _date(at: UnixTime) -> str:
+def date_text(at: UnixTime) -> str:
+    """Return the moment as EXT-X-PROGRAM-DATE-TIME writes it, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

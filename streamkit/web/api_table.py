@@ -1,6 +1,7 @@
 """The JSON endpoints: path, handler, and what the OpenAPI document says of them."""
 
 from streamkit.web.api import Api
+from streamkit.web.clips import ClipsApi
 from streamkit.web.endpoints import Answer, Endpoint, Parameter
 from streamkit.web.params import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 
@@ -98,6 +99,72 @@ def _streams(api: Api) -> list[Endpoint]:
                 422: _WRONG,
                 503: _AWAY,
             },
+        ),
+    ]
+
+
+def clip_endpoints(clips: ClipsApi) -> list[Endpoint]:
+    """Return the endpoints of clips. No web page may change them in its visitor's name."""
+    clip = Parameter(
+        name="clip",
+        where="path",
+        description="The clip's id.",
+        schema={"type": "string", "example": "0k3tq8v2zd"},
+        required=True,
+    )
+    return [
+        Endpoint(
+            path="/streams/{stream_key}/clips",
+            handler=clips.clips,
+            methods=("GET", "POST"),
+            operation="clips",
+            tag="clips",
+            summary="The stream's clips, newest first; POST makes one",
+            description=(
+                "A clip is a time range of a broadcast, live or ended, as playlists over the same segments: whole "
+                "ones, and only what the object store has. The range is trimmed to that; the answer says what it came "
+                "to. Making the same clip again answers 200 with the first one."
+            ),
+            parameters=(_key("path"), *_PAGE),
+            request_body={
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/ClipRequest"},
+                        "examples": {
+                            "newest": {"summary": "The newest 30 s", "value": {"from": -30}},
+                            "range": {"value": {"from": "2026-11-22T20:15:00Z", "to": "2026-11-22T20:16:30Z"}},
+                        },
+                    }
+                },
+            },
+            answers={
+                200: Answer(description="A page of clips; to POST the clip that was there.", schema="ClipAnswer"),
+                201: Answer(description="The clip, ready to be played.", schema="Clip"),
+                404: _UNKNOWN,
+                409: Answer(description="The session is not kept any more.", schema="Error"),
+                415: Answer(description="The body is not declared as JSON.", schema="Error"),
+                422: Answer(description="A field is wrong, or nothing is stored in the range.", schema="Error"),
+                503: Answer(description="Database or object store away; see Retry-After.", schema="Error"),
+            },
+            cross_origin=False,
+        ),
+        Endpoint(
+            path="/streams/{stream_key}/clips/{clip}",
+            handler=clips.clip,
+            methods=("GET", "DELETE"),
+            operation="clip",
+            tag="clips",
+            summary="One clip; DELETE removes its playlists",
+            parameters=(_key("path"), clip),
+            answers={
+                200: Answer(description="The clip.", schema="Clip"),
+                204: Answer(description="It is deleted.", media_type=""),
+                404: Answer(description="There is no such clip.", schema="Error"),
+                422: _WRONG,
+                503: Answer(description="Database or object store away; see Retry-After.", schema="Error"),
+            },
+            cross_origin=False,
         ),
     ]
 

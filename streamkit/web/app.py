@@ -7,7 +7,8 @@ from sanic import Request, Sanic
 
 from streamkit.web.access import TokenAccess
 from streamkit.web.api import Api
-from streamkit.web.api_table import api_endpoints
+from streamkit.web.api_table import api_endpoints, clip_endpoints
+from streamkit.web.clips import ClipsApi
 from streamkit.web.cors import Origins
 from streamkit.web.deps import WebDeps
 from streamkit.web.endpoints import register
@@ -44,20 +45,23 @@ def create_app(deps: WebDeps) -> Sanic[Any, Any]:
     )
     app.config.update(CONFIG)
     media = Media(deps.settings, deps.board, deps.store)
+    clips = ClipsApi(deps)
     pages = Pages(deps)
     endpoints = [
         *EventsApi(deps).endpoints(),
         *HlsApi(deps, media).endpoints(),
         *KeysApi(deps, deps.access or TokenAccess(deps.settings)).endpoints(),
         *api_endpoints(Api(deps)),
+        *clip_endpoints(clips),
         *pages.endpoints(),
     ]
     register(app, endpoints)
     pages.set_document(document(endpoints))
     app.register_middleware(Origins(deps.settings.server.cors_origins).mark, "response")
 
-    async def close_media(_app: Sanic[Any, Any]) -> None:
+    async def close_pools(_app: Sanic[Any, Any]) -> None:
         await asyncio.to_thread(media.close)
+        await asyncio.to_thread(clips.close)
 
-    app.register_listener(close_media, "after_server_stop")
+    app.register_listener(close_pools, "after_server_stop")
     return app

@@ -99,7 +99,7 @@ def _from_sanic(error: SanicException) -> ApiError:
 def _allowed_methods(request: Request) -> list[str]:
     """Return what the path may be asked with: RFC 9110 15.5.6 wants it said, and Sanic knows it of some routes only."""
     allowed = []
-    for method in ("GET", "HEAD", "POST", "OPTIONS"):
+    for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
         with suppress(SanicException):
             request.app.router.get(request.path, method, None)
             allowed.append(method)

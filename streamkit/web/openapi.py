@@ -14,6 +14,7 @@ TAGS: Mapping[str, str] = {
     "events": "What RTMP servers tell StreamKit.",
     "playback": "What players fetch.",
     "streams": "Streams and their history.",
+    "clips": "Time ranges of broadcasts as playlists of their own.",
     "service": "Health and statistics.",
 }
 

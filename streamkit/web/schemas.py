@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamkit.types import STREAM_KEY_RULE, StreamState
+from streamkit.web.clip_requests import MOMENT_RULE
 
 Schema = dict[str, Any]
 
@@ -73,6 +74,20 @@ _STREAM: dict[str, Schema] = {
     "last_error": _or_null(_TEXT),
     "live": _or_null(_LIVE),
 }
+_MOMENT: Schema = {"oneOf": [_NUMBER, _TIME]}
+_CLIP: Schema = _object(
+    id=_TEXT,
+    stream_key=_ref("StreamKey"),
+    session=_TEXT,
+    name=_TEXT,
+    **{"from": _TIME, "to": _TIME},
+    duration={**_NUMBER, "description": "Seconds."},
+    first_sequence=_COUNT,
+    last_sequence=_COUNT,
+    created_at=_TIME,
+    playlist_url=_TEXT,
+    renditions=_list(_object(name=_TEXT, url=_TEXT)),
+)
 
 SCHEMAS: Mapping[str, Schema] = {
     "StreamKey": {
@@ -145,6 +160,20 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "SessionPage": _object(items=_list(_ref("Session")), **_PAGE),
     "StreamDetail": _object(**_STREAM, playlist_url=_TEXT, sessions=_ref("SessionPage")),
+    "ClipRequest": {
+        "type": "object",
+        "required": ["from"],
+        "properties": {
+            "from": {**_MOMENT, "description": f"Where it begins: {MOMENT_RULE}."},
+            "to": {**_MOMENT, "default": 0, "description": "Where it ends, written alike; the end without it."},
+            "session": {**_TEXT, "description": "Of this session; the newest that has the range without it."},
+            "name": {**_TEXT, "maxLength": 200},
+        },
+        "additionalProperties": False,
+    },
+    "Clip": _CLIP,
+    "ClipPage": _object(clips=_list(_ref("Clip")), **_PAGE),
+    "ClipAnswer": {"oneOf": [_ref("ClipPage"), _ref("Clip")]},
     "Manifest": _object(
         stream_key=_ref("StreamKey"),
         playlist_url=_TEXT,

@@ -1,15 +1,17 @@
 """What stays of a broadcast: DVR playlists while it runs, its whole playlists when it is over."""
 
 import re
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from fakes.stream_world import KEY, StreamWorld
 
 from actors import playlists
-from streamkit.messages import EndPublish, ObjectStored, UploadPlaylist, UploadSegment
+from streamkit.hls.clip import Available, Cut, Span
+from streamkit.messages import CutClip, EndPublish, ObjectStored, UploadPlaylist, UploadSegment
 from streamkit.settings import HlsSettings, SessionSettings, StreamRule
-from streamkit.types import UnixTime
+from streamkit.types import SessionId, UnixTime
 
 
 def a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **hls: object) -> StreamWorld:
@@ -109,3 +111,23 @@ def test_a_long_broadcast_is_rendered_once_however_many_acknowledgements_come(
     end(world, segments=4)
     world.store_everything()
     assert len(rendered) == 1
+
+
+def cut(world: StreamWorld, start: float, session: SessionId | None = None) -> Cut | Available | None:
+    answer: Future[Cut | Available | None] = Future()
+    world.tell(CutClip(key=KEY, session=session, span=Span(start=start, end=0.0), answer=answer))
+    return answer.result(timeout=0)
+
+
+def test_a_clip_is_cut_out_of_what_the_store_has_while_the_broadcast_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = a_world(tmp_path, monkeypatch)
+    world.go_live(segments=5)
+    assert cut(world, -4.0) is None
+    world.store_everything()
+    world.segment(5)
+    found = cut(world, -4.0)
+    assert isinstance(found, Cut)
+    assert (found.first, found.last, found.session) == (3, 4, world.snapshot.session)
+    assert cut(world, -4.0, SessionId("s0000000")) is None

@@ -12,9 +12,11 @@ from fakes.stream_world import RecordingRef
 from actors import supervisor as module
 from actors.deaths import MAX_RESTARTS, RESTART_WINDOW
 from actors.supervisor import Supervisor
+from streamkit.hls.clip import Span
 from streamkit.messages import (
     BeginPublish,
     ChildFailed,
+    CutClip,
     EndPublish,
     JoinOverdue,
     Message,
@@ -379,3 +381,14 @@ def test_a_stream_whose_actor_died_keeps_the_chosen_ladder(world: World) -> None
     world.streams[0].alive = False
     world.tell(RestartStream(key=KEY))
     assert world.streams[1].told[-1] == BeginPublish(publish=1, source=SourceKind.PULL, ladder="copy")
+
+
+def test_a_clip_is_cut_by_the_streams_actor_or_there_is_none_that_knows_it(world: World) -> None:
+    message = CutClip(key=KEY, session=None, span=Span(start=-5.0, end=0.0))
+    assert world.tell(message).result(timeout=0) is None
+    world.publish()
+    answer = world.tell(message)
+    assert not answer.done()
+    assert world.streams[0].of(CutClip)[0].answer is answer
+    world.streams[0].alive = False
+    assert world.tell(message).result(timeout=0) is None

@@ -19,7 +19,9 @@ from streamkit.errors import ObjectNotFoundError
 from streamkit.messages import (
     CheckDatabase,
     CountStreams,
+    FindClip,
     FindStream,
+    ListClips,
     ListSegments,
     ListSessions,
     ListStreams,
@@ -125,7 +127,9 @@ class FrontEnd:
         self.database_answers: dict[type, Any] = {
             CheckDatabase: lambda _: later(None),
             CountStreams: lambda _: later(StreamCounts(total=5, active=1, inactive=3, failed=1)),
+            FindClip: lambda _: later(None),
             FindStream: lambda _: later(None),
+            ListClips: lambda m: later(Page(items=(), total=0, offset=m.offset, limit=m.limit)),
             ListSegments: lambda _: later(()),
             ListSessions: lambda m: later(Page(items=(), total=0, offset=m.offset, limit=m.limit)),
             ListStreams: lambda m: later(Page(items=(), total=0, offset=m.offset, limit=m.limit)),
