@@ -24,9 +24,11 @@ from streamkit.messages import (
     EncoderExited,
     EncoderProgressed,
     ScanFolder,
+    SourceChanged,
     SourceClosed,
     SourceDetected,
     SourceJoined,
+    SourceReady,
     WatchRun,
 )
 from streamkit.types import MediaSequence, RunPlan, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
@@ -47,6 +49,12 @@ class _Reports:
 
     def source_detected(self, run: int, source: SourceInfo) -> None:
         tell(self._ref, SourceDetected(run=run, source=source))
+
+    def source_ready(self, run: int) -> None:
+        tell(self._ref, SourceReady(run=run))
+
+    def source_changed(self, run: int) -> None:
+        tell(self._ref, SourceChanged(run=run))
 
     def source_closed(self, run: int, error: str | None) -> None:
         tell(self._ref, SourceClosed(run=run, error=error))
@@ -104,6 +112,13 @@ class Encoding:
         self.close_feed()
         self.feed.open(kind)
 
+    def source_changed(self, message: SourceChanged) -> bool:
+        """The feed ended the encoder's input; False when it is not the current one."""
+        if not self.feed.changed(message):
+            return False
+        self._input_ended()
+        return True
+
     def source_closed(self, message: SourceClosed) -> bool:
         """Forget the connection; False when it is not the current one."""
         if not self.feed.is_current(message.run):
@@ -113,9 +128,13 @@ class Encoding:
 
     def close_feed(self) -> None:
         """End the connection: FFmpeg reads the end of its input and finishes its last segment."""
-        if self.feed.is_open and self._run is not None and self._run.ending_since is None:
-            self._run.ending_since = time.monotonic()
+        if self.feed.is_open:
+            self._input_ended()
         self.feed.close()
+
+    def _input_ended(self) -> None:
+        if self._run is not None and self._run.ending_since is None:
+            self._run.ending_since = time.monotonic()
 
     # ---- FFmpeg
 
@@ -194,7 +213,7 @@ class Encoding:
         if run is None or run.request.run != number:
             return False
         run.segments += 1
-        return self.feed.is_current(run.feed)
+        return run.ending_since is None and self.feed.is_current(run.feed)
 
     def exited(self, message: EncoderExited) -> None:
         """FFmpeg is gone: collect its last segments. It failed if its input had not ended."""

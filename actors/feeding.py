@@ -7,7 +7,7 @@ import socket
 import time
 
 from actors.services import Services
-from streamkit.messages import SourceDetected
+from streamkit.messages import SourceChanged, SourceDetected
 from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.loop import FeedHandle
 from streamkit.types import SourceInfo, SourceKind, StreamKey
@@ -27,7 +27,7 @@ class Feeding:
         self.moved_at = 0.0
         """When something came last."""
         self.source: SourceInfo | None = None
-        """What the headers of the open connection say; None before they are in."""
+        """What the headers of the open connection say; None before they are in, and while they change."""
 
     @property
     def is_open(self) -> bool:
@@ -59,6 +59,13 @@ class Feeding:
         if not self.is_current(message.run):
             return False
         self.source = message.source
+        return True
+
+    def changed(self, message: SourceChanged) -> bool:
+        """Forget the source, which is another one now; False when the connection is not the current one."""
+        if not self.is_current(message.run):
+            return False
+        self.source = None
         return True
 
     def attach(self, stdin: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """StreamActor: one stream key's life, from an accepted publish to a finished broadcast.
 
 Receives  BeginPublish, EndPublish, RecoverStream, ShutDown (Supervisor);
-          SourceJoined, SourceDetected, SourceClosed (feed);
+          SourceJoined, SourceDetected, SourceReady, SourceChanged, SourceClosed (feed);
           EncoderProgressed, EncoderExited (FFmpeg reader); SegmentClosed, FolderScanned (SegmentWatcher);
           ObjectStored, UploadFailed (Uploader); StreamRecalled (Database); ChildFailed (its children); Tick (timer)
 Tells     PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped (Supervisor)
@@ -40,9 +40,11 @@ from streamkit.messages import (
     RecoverStream,
     SegmentClosed,
     ShutDown,
+    SourceChanged,
     SourceClosed,
     SourceDetected,
     SourceJoined,
+    SourceReady,
     StreamIdle,
     StreamRecalled,
     StreamSettled,
@@ -94,6 +96,10 @@ class StreamActor(BaseActor):
                 self._source_joined(message)
             case SourceDetected():
                 self._source_detected(message)
+            case SourceReady():
+                pass
+            case SourceChanged():
+                self._source_changed(message)
             case SourceClosed():
                 self._source_closed(message)
             case EncoderProgressed():
@@ -175,6 +181,16 @@ class StreamActor(BaseActor):
             if self._state is StreamState.RECONNECTING:  # the publisher is back: now its first segment is awaited
                 self._life.wait(self._settings.sessions.connect_timeout)
             self._start_encoder()
+
+    def _source_changed(self, message: SourceChanged) -> None:
+        """Another run of the same session encodes what the publisher sends from now on."""
+        if self._encoding.source_changed(message):
+            self._await_first_segment()
+
+    def _await_first_segment(self) -> None:
+        self._life.move(StreamEvent.SOURCE_CHANGED)
+        if self._state is StreamState.RECONNECTING:
+            self._life.wait(self._settings.sessions.connect_timeout)
 
     def _source_closed(self, message: SourceClosed) -> None:
         if self._encoding.source_closed(message):

@@ -236,10 +236,30 @@ class SourceJoined(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDetected(Message):
-    """Feed -> StreamActor: the headers of connection `run` are in; an encoder can be started."""
+    """Feed -> StreamActor: the headers of connection `run` are in; an encoder can be started.
+
+    Told again after every SourceChanged.
+    """
 
     run: int
     source: SourceInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReady(Message):
+    """Feed -> StreamActor: media that an encoder can begin with have come over connection `run`. Told once."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChanged(Message):
+    """Feed -> StreamActor: what comes over connection `run` is another source now; its encoder's input has ended.
+
+    SourceDetected says what it is as soon as that has settled. What the publisher sends meanwhile is kept.
+    """
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ PURE = sorted(
         "streamkit/hls/*.py",
         "streamkit/media/*.py",
         "streamkit/rtmp/chunks.py",
+        "streamkit/rtmp/clocks.py",
+        "streamkit/rtmp/gop.py",
         "streamkit/rtmp/flv.py",
         "streamkit/rtmp/avc.py",
         "streamkit/rtmp/amf0.py",

@@ -85,6 +85,8 @@ class StreamEvent(StrEnum):
     """An accepted publish begins: a new session, or the return of the publisher within the reconnect window."""
     SOURCE_DETECTED = "source_detected"
     """The publisher's headers are in; an encoder can be started."""
+    SOURCE_CHANGED = "source_changed"
+    """The publisher sends something else, or another publisher took over: another encoder run will begin."""
     FIRST_SEGMENT_LISTED = "first_segment_listed"
     """Players can play: the first segment since the publish, or since an encoder failure, is in the playlists."""
     SOURCE_LOST = "source_lost"
@@ -116,6 +118,7 @@ TRANSITIONS = MappingProxyType(
         (_S.ACCEPTED, _E.UNPUBLISHED_FINAL): _S.ENDED,
         (_S.CONNECTING, _E.PUBLISH): _S.CONNECTING,
         (_S.CONNECTING, _E.SOURCE_DETECTED): _S.CONNECTING,
+        (_S.CONNECTING, _E.SOURCE_CHANGED): _S.CONNECTING,
         (_S.CONNECTING, _E.ENCODER_FAILED): _S.CONNECTING,
         (_S.CONNECTING, _E.FIRST_SEGMENT_LISTED): _S.LIVE,
         (_S.CONNECTING, _E.NO_MEDIA): _S.FAILED,
@@ -129,10 +132,12 @@ TRANSITIONS = MappingProxyType(
         (_S.LIVE, _E.SOURCE_LOST): _S.RECONNECTING,
         # Nothing says "live" while nothing is encoded; the first new segment says it again.
         (_S.LIVE, _E.ENCODER_FAILED): _S.RECONNECTING,
+        (_S.LIVE, _E.SOURCE_CHANGED): _S.RECONNECTING,
         (_S.LIVE, _E.GAVE_UP): _S.FAILED,
         (_S.LIVE, _E.UNPUBLISHED_FINAL): _S.FINISHING,
         (_S.RECONNECTING, _E.PUBLISH): _S.RECONNECTING,
         (_S.RECONNECTING, _E.SOURCE_DETECTED): _S.RECONNECTING,
+        (_S.RECONNECTING, _E.SOURCE_CHANGED): _S.RECONNECTING,
         (_S.RECONNECTING, _E.FIRST_SEGMENT_LISTED): _S.LIVE,
         (_S.RECONNECTING, _E.SOURCE_LOST): _S.RECONNECTING,
         (_S.RECONNECTING, _E.ENCODER_FAILED): _S.RECONNECTING,

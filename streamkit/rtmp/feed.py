@@ -18,6 +18,13 @@ HEADER_WAIT = 1.0
 """Seconds after the first media in which both headers are waited for; then what is there counts."""
 VIDEO_WAIT = 10.0
 """The same when onMetaData promises video: a server may hold its header back until the next key frame."""
+SETTLE, LONGEST_SETTLE = 0.5, 8.0
+"""Seconds from the first sign of a changed source to the conclusion of what it is now: signs come together. The time
+doubles with every change, so that a source that does not rest cannot keep the encoder restarting."""
+SETTLED_AFTER = 60.0
+"""Seconds without a change after which the next one is looked at as the first."""
+PAUSE = 3.0
+"""Seconds without any message after which the media between are taken for missing if the timestamps jumped."""
 PAUSE_ABOVE, RESUME_BELOW = 512 * 1024, 64 * 1024
 """Bytes that the encoder has not read yet at which reading from the network stops and goes on."""
 
@@ -29,7 +36,14 @@ class FeedListener(Protocol):
         """The server plays the stream of connection `run` to us, or would not let us yet. Told at most once."""
 
     def source_detected(self, run: int, source: SourceInfo) -> None:
-        """The headers of connection `run` are in. Told once."""
+        """The headers of connection `run` are in. Told once, and once more after every source_changed."""
+
+    def source_ready(self, run: int) -> None:
+        """Media that an encoder can begin with are there. Told once, after the first source_detected."""
+
+    def source_changed(self, run: int) -> None:
+        """The source is not what was detected any more: the encoder's input has ended, and another can be attached
+        after the next source_detected. What the publisher sends meanwhile is kept."""
 
     def source_closed(self, run: int, error: str | None) -> None:
         """Connection `run` ended; `error` is None when the publisher simply went away. Told at most once."""
@@ -52,7 +66,9 @@ class Feed:
         self._run = 0
         self._listener: FeedListener | None = None
         self._first_media: float | None = None
-        self._paused = self._ended = self._closed = self._joined = False
+        self._paused = self._ended = self._closed = self._joined = self._ready = False
+        self._changing_since: float | None = None
+        self._settle, self._detected_at, self._received_at = SETTLE / 2, 0.0, 0.0
         self._error: str | None = None
 
     @property
@@ -68,8 +84,9 @@ class Feed:
     def bind(self, run: int, listener: FeedListener) -> None:
         """Tell `listener` from now on, and at once what is known already."""
         self._run, self._listener = run, listener
-        if self._stream.source is not None:
+        if self._stream.source is not None and self._changing_since is None:
             tell(self.key, listener.source_detected, run, self._stream.source)
+            self._tell_ready()
         if self._ended:
             tell(self.key, listener.source_closed, run, self._error)
 
@@ -83,19 +100,26 @@ class Feed:
         """Take audio, video and data messages. Raises SourceError when their headers are of no use."""
         if self._ended or self._closed:
             return
+        now = self._sockets.loop.time()
+        if self._first_media is not None and now - self._received_at > PAUSE:
+            self._stream.note_pause()
+        self._received_at = now
         for message in messages:
             self.bytes_received += len(message.payload)
             self._stream.push(message)
             if self._first_media is None and message.type_id in (chunks.AUDIO, chunks.VIDEO):
-                self._first_media = self._sockets.loop.time()
+                self._first_media = now
         if self._stream.source is None:
-            self._detect()
+            self._detect(now)
         if self._writer is not None:
             self._write(self._writer)
+        if self._stream.has_changed and not self._stream.is_joined:
+            self._follow_change(now)
+        self._tell_ready()
 
     def attach(self, sock: socket.socket) -> None:
         """Feed the encoder at the other end of `sock`, which is owned from here on; a former one's input ends."""
-        if self._closed:
+        if self._closed or self._changing_since is not None:  # it is an encoder for a source that is no more
             sock.close()
             return
         self._drop_writer()
@@ -119,17 +143,39 @@ class Feed:
         self._closed, self._listener = True, None
         self._drop_writer()
 
-    def _detect(self) -> None:
+    def _detect(self, now: float) -> None:
         headers = self._stream.headers
-        waited = 0.0 if self._first_media is None else self._sockets.loop.time() - self._first_media
+        waited = 0.0 if self._first_media is None else now - self._first_media
         patience = VIDEO_WAIT if headers.announces_video and headers.video is None else HEADER_WAIT
-        if not headers.complete and waited < patience:
-            return
+        if headers.complete or waited >= patience:
+            self._conclude(now)
+
+    def _conclude(self, now: float) -> None:
         source = self._stream.conclude()
         if source is not None:
+            self._detected_at = now
             log.info("stream %s: source is %s", self.key, source)
             if self._listener is not None:
                 tell(self.key, self._listener.source_detected, self._run, source)
+
+    def _follow_change(self, now: float) -> None:
+        """End the encoder's input where it cannot follow; conclude what the source is now when that has settled."""
+        if self._changing_since is None:
+            log.info("stream %s: the source changes", self.key)
+            rests = now - self._detected_at > SETTLED_AFTER
+            self._changing_since, self._settle = now, SETTLE if rests else min(2 * self._settle, LONGEST_SETTLE)
+            self._drop_writer()
+            if self._listener is not None:
+                tell(self.key, self._listener.source_changed, self._run)
+        if now - self._changing_since >= self._settle:
+            self._changing_since = None
+            self._conclude(now)
+
+    def _tell_ready(self) -> None:
+        if not self._ready and self._listener is not None and self._stream.source is not None:
+            self._ready = self._stream.can_begin or self._stream.is_joined
+            if self._ready:
+                tell(self.key, self._listener.source_ready, self._run)
 
     def _write(self, writer: SocketWriter) -> None:
         writer.write(self._stream.take())

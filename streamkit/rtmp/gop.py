@@ -39,6 +39,12 @@ class GopBuffer:
         while self._groups and (self.size > MAX_BYTES or frame.timestamp - self._groups[0][0].timestamp > MAX_SPAN):
             self.size -= sum(len(dropped.payload) for dropped in self._groups.popleft())
 
+    def drop(self, type_id: int) -> None:
+        """Drop one medium's frames; only of media that decoding does not begin with."""
+        kept = ([frame for frame in group if frame.type_id != type_id] for group in self._groups)
+        self._groups = deque(group for group in kept if group)
+        self.size = sum(len(frame.payload) for frame in self)
+
     def clear(self) -> None:
         """Drop everything."""
         self._groups.clear()

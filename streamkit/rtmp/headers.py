@@ -117,16 +117,44 @@ class SourceHeaders:
         """The sequence header, or the first frame's first bytes for a codec that has none."""
         self.audio: bytes | None = None
         self.properties: Mapping[str, amf0.AmfValue] = {}
+        self._silent: dict[bool, bytes] = {}  # is video -> the header of a medium that fell silent
+
+    def by_medium(self) -> tuple[tuple[bool, bytes | None], ...]:
+        """Return (is video, header) of both media."""
+        return (True, self.video), (False, self.audio)
+
+    def forget(self, *, is_video: bool) -> bool:
+        """The medium fell silent: it is no part of the source. Returns whether it was one; never takes the only one."""
+        header = self.video if is_video else self.audio
+        if header is None or self.video is None or self.audio is None:
+            return False
+        self._silent[is_video] = header
+        self._set(is_video=is_video, header=None)
+        return True
+
+    def restore(self, *, is_video: bool) -> bool:
+        """The medium is heard again; return whether it had fallen silent."""
+        header = self._silent.pop(is_video, None)
+        if header is not None:
+            self._set(is_video=is_video, header=header)
+        return header is not None
+
+    def _set(self, *, is_video: bool, header: bytes | None) -> None:
+        if is_video:
+            self.video = header
+        else:
+            self.audio = header
 
     def remember(self, kind: TagKind, payload: bytes) -> bool:
         """Keep the payload of a header, metadata, or a first frame. Returns whether it says something new."""
         if kind is TagKind.METADATA:
             body = flv.metadata_body(payload)
             self.properties, changed, self.metadata = parse_metadata(body), body != self.metadata, body
-        elif kind.is_video:
-            changed, self.video = payload != self.video, payload
         else:
-            changed, self.audio = payload != self.audio, payload
+            before = self.video if kind.is_video else self.audio
+            changed = payload != before
+            self._silent.pop(kind.is_video, None)
+            self._set(is_video=kind.is_video, header=payload)
         return changed
 
     @property

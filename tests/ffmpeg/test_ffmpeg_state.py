@@ -19,20 +19,21 @@ EVENTS = [
     StreamEvent.GAVE_UP,
     StreamEvent.UNPUBLISHED_FINAL,
     StreamEvent.DRAINED,
+    StreamEvent.SOURCE_CHANGED,
 ]
 TABLE = """
-accepted     connecting   .            .         ended        .            .         failed    failed ended     .
-connecting   connecting   connecting   live      finishing    connecting   .         failed    failed finishing .
-live         live         live         live      reconnecting reconnecting .         .         failed finishing .
-reconnecting reconnecting reconnecting live      reconnecting reconnecting finishing finishing failed finishing .
-finishing    connecting   .            finishing finishing    finishing    .         .         .      finishing ended
-ended        connecting   .            .         .            .            .         .         .      .         .
-failed       connecting   .            .         .            .            .         .         .      .         failed
+accepted   connecting .          .         ended     .          .         failed    failed ended     .      .
+connecting connecting connecting live      finishing connecting .         failed    failed finishing .      connecting
+live       live       live       live      reconnect reconnect  .         .         failed finishing .      reconnect
+reconnect  reconnect  reconnect  live      reconnect reconnect  finishing finishing failed finishing .      reconnect
+finishing  connecting .          finishing finishing finishing  .         .         .      finishing ended  .
+ended      connecting .          .         .         .          .         .         .      .         .      .
+failed     connecting .          .         .         .          .         .         .      .         failed .
 """
 
 
 def pairs() -> list[tuple[str, str, str]]:
-    rows = [line.split() for line in TABLE.strip().splitlines()]
+    rows = [line.replace("reconnect", StreamState.RECONNECTING).split() for line in TABLE.strip().splitlines()]
     return [(row[0], event, after) for row in rows for event, after in zip(EVENTS, row[1:], strict=True)]
 
 

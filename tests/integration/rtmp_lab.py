@@ -64,6 +64,12 @@ class Owner:
     def source_detected(self, run: int, source: SourceInfo) -> None:
         self.events.put(("detected", run, source))
 
+    def source_ready(self, run: int) -> None:
+        pass
+
+    def source_changed(self, run: int) -> None:
+        self.events.put(("changed", run, None))
+
     def source_closed(self, run: int, error: str | None) -> None:
         self.events.put(("closed", run, error))
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import uvloop
-from fakes.rtmp_kit import BOTH, audio, audio_header, metadata, parse_flv, video, video_header
+from fakes.rtmp_kit import BOTH, VIDEO_HEADER, audio, audio_header, metadata, parse_flv, video, video_header
 
 from streamkit.errors import SourceError
 from streamkit.rtmp import feed as feed_module
@@ -27,12 +27,19 @@ class Owner:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, object]] = []
+        self.ready: list[int] = []
 
     def source_joined(self, run: int) -> None:
         self.told.append(("joined", run, None))
 
     def source_detected(self, run: int, source: SourceInfo) -> None:
         self.told.append(("detected", run, (source.video is not None, source.audio is not None)))
+
+    def source_ready(self, run: int) -> None:
+        self.ready.append(run)
+
+    def source_changed(self, run: int) -> None:
+        self.told.append(("changed", run, None))
 
     def source_closed(self, run: int, error: str | None) -> None:
         self.told.append(("closed", run, error))
@@ -223,6 +230,59 @@ def test_another_encoder_ends_the_first_ones_input(bench: Bench) -> None:
     first = bench.attach()
     bench.attach()
     assert len(parse_flv(bench.read_all(first))[1]) == 4
+
+
+class SlowClock:
+    """Stands for the loop's clock alone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self.now = loop, 100.0
+
+    def time(self) -> float:
+        return self.now
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loop, name)
+
+
+def test_a_changed_source_ends_the_encoders_input_and_is_told_when_it_has_settled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SlowClock(bench.loop)
+    monkeypatch.setattr(bench.sockets, "loop", clock)
+    bench.feed.receive([*HEADERS, video(0, key=True), audio(5)])
+    first = bench.attach()
+    bench.feed.receive([video_header(VIDEO_HEADER + b"\0"), video(40, key=True)])
+    assert bench.owner.told == [("detected", 3, (True, True)), ("changed", 3, None)]
+    assert len(parse_flv(bench.read_all(first))[1]) == 5
+    assert bench.read_all(bench.attach()) == b"", "an encoder for the source that is no more"
+    bench.feed.receive([audio_header(b"\xaf\x00\x12\x10"), audio(45)])
+    clock.now += feed_module.SETTLE + 0.01
+    bench.feed.receive([video(80)])
+    assert bench.owner.told[2:] == [("detected", 3, (True, True))], "both changes are one"
+    second = bench.attach()
+    bench.feed.end(None)
+    assert [tag[1] for tag in parse_flv(bench.read_all(second))[1]][-3:] == [0, 5, 40], "nothing is lost"
+
+
+def test_a_source_that_does_not_rest_is_concluded_ever_more_slowly(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SlowClock(bench.loop)
+    monkeypatch.setattr(bench.sockets, "loop", clock)
+    bench.feed.receive([*HEADERS, video(0, key=True)])
+    for number in range(1, 600):  # another header every tenth of a second for a minute
+        clock.now += 0.1
+        bench.feed.receive([video_header(VIDEO_HEADER + bytes([number % 251])), video(number * 100, key=True)])
+    assert 4 <= bench.owner.told.count(("changed", 3, None)) <= 12
+
+
+def test_the_owner_hears_once_that_an_encoder_can_begin(bench: Bench) -> None:
+    bench.feed.receive([*HEADERS, video(0), audio(5)])
+    assert bench.owner.ready == []
+    bench.feed.receive([video(40, key=True)])
+    bench.feed.receive([video(80), video(120, key=True)])
+    assert bench.owner.ready == [3]
 
 
 def test_after_close_nothing_is_told_and_sockets_are_not_kept(bench: Bench) -> None:

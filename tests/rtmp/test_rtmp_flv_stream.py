@@ -1,5 +1,6 @@
 """flv_stream.py and gop.py: what an encoder gets, whenever it joins."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from streamkit.errors import SourceError
 from streamkit.rtmp import chunks
 from streamkit.rtmp.chunks import RtmpMessage
+from streamkit.rtmp.clocks import SILENT_AFTER
 from streamkit.rtmp.flv_stream import FlvStream
 from streamkit.rtmp.gop import MAX_BYTES, MAX_SPAN, Frame, GopBuffer
 from streamkit.types import AudioSource, SourceInfo, VideoSource
@@ -121,13 +123,98 @@ def test_an_unannounced_frame_rate_is_measured() -> None:
     assert source.video == VideoSource(codec="hevc", width=640, height=360, fps=Fraction(50))
 
 
-def test_a_medium_that_begins_after_the_conclusion_is_not_forwarded() -> None:
-    stream = stream_of(metadata({"videocodecid": 7}), video_header(), headers=False)
-    stream.conclude()
-    for message in (audio_header(), video(0, key=True), audio(5), video(40)):
-        stream.push(message)
+def test_audio_that_begins_late_is_taken_in_from_the_next_key_frame_on() -> None:
+    stream = stream_of(metadata({"videocodecid": 7}), video_header(), video(0, key=True), headers=False)
+    before = stream.conclude()
     stream.join()
-    assert stamps(stream) == [(9, 0), (9, 40)]
+    for message in (audio_header(), video(40), audio(45), video(80, key=True), audio(85), video(120)):
+        stream.push(message)
+    assert stamps(stream) == [(9, 0), (9, 40)], "the encoder of the picture alone gets all of it, and nothing else"
+    assert not stream.is_joined
+    after = stream.conclude()
+    assert before is not None
+    assert after == replace(before, audio=AudioSource(codec="aac", sample_rate=48000, channels=2))
+    stream.join()
+    assert stamps(stream) == [(9, 0), (8, 5), (9, 40)]
+
+
+def test_video_that_begins_late_is_taken_in_from_its_first_key_frame_on() -> None:
+    stream = stream_of(audio_header(), audio(0), headers=False)
+    stream.conclude()
+    stream.join()
+    for message in (audio(20), video_header(), audio(40), video(50), video(60, key=True), audio(65)):
+        stream.push(message)
+    assert stamps(stream) == [(8, 0), (8, 20), (8, 40)]
+    source = stream.conclude()
+    assert source is not None
+    assert source.video is not None
+    stream.join()
+    assert stamps(stream) == [(9, 0), (8, 5)]
+
+
+def test_audio_that_falls_silent_is_no_part_of_the_source_until_it_is_heard_again() -> None:
+    stream = stream_of(video(0, key=True), audio(5))
+    stream.conclude()
+    stream.join()
+    last = send_video(stream, 40, SILENT_AFTER + 200)
+    source = stream.conclude()
+    assert source is not None
+    assert source.audio is None
+    assert not stream.is_joined
+    stream.join()
+    stream.push(audio(last))
+    stream.push(video(last + 40, key=True))
+    assert not stream.is_joined
+    source = stream.conclude()
+    assert source is not None
+    assert source.audio is not None
+
+
+def test_video_that_falls_silent_leaves_the_audio() -> None:
+    stream = stream_of(video(0, key=True))
+    stream.conclude()
+    stream.join()
+    for stamp in range(0, SILENT_AFTER + 100, 20):
+        stream.push(audio(stamp))
+    source = stream.conclude()
+    assert source is not None
+    assert source.video is None
+    assert stream.can_begin, "audio alone can begin anywhere"
+
+
+def test_a_jump_of_both_clocks_is_no_silence() -> None:
+    stream = stream_of(video(0, key=True), audio(0))
+    stream.conclude()
+    stream.join()
+    for stamp in (DAY, DAY + 40):
+        stream.push(video(stamp, key=True))
+    assert not stream.has_changed
+    assert stream.is_joined
+
+
+def test_media_that_are_missing_after_a_pause_begin_another_run_which_is_dated_anew() -> None:
+    stream = stream_of(video(0, key=True), audio(5))
+    stream.conclude()
+    stream.join()
+    stream.note_pause()
+    stream.push(video(40))
+    assert not stream.has_changed, "what was only late is not missing"
+    stream.note_pause()
+    for message in (video(6000), audio(6010), video(8000, key=True)):
+        stream.push(message)
+    assert not stream.is_joined
+    assert stream.conclude() is not None
+    stream.join()
+    assert stamps(stream) == [(9, 0)]
+
+
+def send_video(stream: FlvStream, first: int, last: int) -> int:
+    """Push 25 frames a second, with a key frame each second; return the last timestamp."""
+    for stamp in range(first, last + 1, 40):
+        stream.push(video(stamp, key=stamp % 1000 == 0))
+    for stamp in range(last, last + 2000, 40):
+        stream.push(video(stamp, key=stamp % 1000 == 0))
+    return last + 2000
 
 
 def test_mp3_needs_no_header() -> None:
@@ -158,15 +245,34 @@ def test_media_from_while_no_encoder_was_there_are_kept_from_a_key_frame_on() ->
     assert stamps(stream) == [(9, 0), (8, 10), (9, 40)]
 
 
-def test_a_changed_sequence_header_is_forwarded_and_remembered() -> None:
+def test_a_repeated_sequence_header_changes_nothing() -> None:
     stream = stream_of(video(0, key=True))
+    stream.conclude()
     stream.join()
-    stream.take()
-    for message in (video_header(), video_header(OTHER_HEADER, 40), video(40, key=True)):
+    for message in (metadata(BOTH), video_header(), audio_header(), video(40), audio(45), video(80, key=True)):
         stream.push(message)
-    assert [tag[2] for tag in tags_of(stream)] == [OTHER_HEADER, video(40, key=True).payload]
+    assert not stream.has_changed
+    assert stamps(stream) == [(9, 0), (9, 40), (8, 45), (9, 80)]
+
+
+def test_what_follows_another_sequence_header_is_kept_for_another_encoder() -> None:
+    stream = stream_of(video(0, key=True))
+    stream.conclude()
     stream.join()
-    assert OTHER_HEADER in [tag[2] for tag in parse_flv(b"".join(stream.take()))[1]]
+    for message in (video_header(OTHER_HEADER, 40), video(40), audio(45), video(80, key=True), video(120)):
+        stream.push(message)
+    assert stamps(stream) == [(9, 0), (8, 45)], "the picture with the new header is nothing for the old decoder"
+    assert stream.has_changed
+    assert not stream.is_joined
+    stream.conclude()
+    assert not stream.has_changed
+    stream.join()
+    tags = parse_flv(b"".join(stream.take()))[1]
+    assert [(tag[1], tag[2]) for tag in tags if tag[0] == chunks.VIDEO] == [
+        (0, OTHER_HEADER),
+        (0, video(80, key=True).payload),
+        (40, video(120).payload),
+    ]
 
 
 def tags_of(stream: FlvStream) -> list[tuple[int, int, bytes]]:
@@ -199,10 +305,18 @@ def test_useless_messages_are_not_forwarded() -> None:
         ([5 * DAY, 5 * DAY + 40, 5 * DAY + 80], [0, 40, 80]),
         ([0xFFFFFFE0, 0x8, 0x30], [0, 40, 80]),
         ([10_000, 10_040, 0, 40], [0, 40, 40, 80]),
-        ([0, 40, DAY, DAY + 40], [0, 40, DAY, DAY + 40]),
+        ([0, 40, DAY, DAY + 40], [0, 40, 40, 80]),
+        ([0, 40, 2900], [0, 40, 2900]),
         ([1000, 990, 1040], [0, 0, 40]),
     ],
-    ids=["after 5 days", "wrap at 2^32 (RTMP 5.3.1.2)", "the clock starts again", "a jump forward", "jitter"],
+    ids=[
+        "after 5 days",
+        "wrap at 2^32 (RTMP 5.3.1.2)",
+        "the clock starts again",
+        "a jump forward",
+        "frames missing",
+        "jitter",
+    ],
 )
 def test_timestamps_begin_at_zero_and_stay_above(sent: list[int], expected: list[int]) -> None:
     stream = stream_of()
@@ -217,9 +331,9 @@ def test_timestamps_beyond_four_and_a_half_hours_use_the_extended_byte() -> None
     stream = stream_of()
     stream.join()
     stream.take()
-    for stamp in (0, 0x1000028):
+    for stamp in range(0, 0x1000028, 1000):
         stream.push(video(stamp, key=True))
-    assert [timestamp for _, timestamp, _ in tags_of(stream)] == [0, 0x1000028]
+    assert [timestamp for _, timestamp, _ in tags_of(stream)][-1] == 0x1000028 // 1000 * 1000
 
 
 def test_the_buffer_drops_whole_groups_from_the_front_when_it_grows_old() -> None:
