@@ -35,8 +35,15 @@ ladders:
     renditions:
       - {name: 240p, height: 240, video_bitrate: 200k, preset: ultrafast}
       - {name: 144p, height: 144, video_bitrate: 100k, preset: ultrafast}
+  cmaf:
+    segment_format: fmp4
+    separate_audio: true
+    renditions:
+      - {name: 240p, height: 240, video_bitrate: 200k, preset: veryfast, tune: ""}
+      - {name: 144p, height: 144, video_bitrate: 100k, preset: ultrafast}
 streams:
   - {match: show}
+  - {match: "cmaf-*", ladder: cmaf, reconnect_window: 6.0}
   - {match: "patient-*", ladder: small, reconnect_window: 120.0}
   - {match: "*", ladder: small}
 """

@@ -70,7 +70,7 @@ class BucketWatcher:
                 self._check_listed(path, [variant.uri for variant in parse_multivariant(text)])
                 continue
             playlist = parse_media(text)
-            self._check_listed(path, [entry.uri for entry in playlist.entries if not entry.gap])
+            self._check_listed(path, _needed(playlist))
             self._note(*self._numbering.check(str(path.relative_to(self._bucket)), playlist))
 
     def _check_listed(self, playlist: Path, listed: list[str]) -> None:
@@ -79,7 +79,7 @@ class BucketWatcher:
             size = _size(path, patience=1.0 if uri.endswith(".m3u8") else 0.0)
             if not size:
                 self._note(f"{playlist.parent.name}/{playlist.name} in the bucket lists {uri}, which is not there")
-            elif uri.endswith(".ts"):
+            elif not uri.endswith(".m3u8"):
                 self._report.bucket_segments += path not in self._sizes
                 if self._sizes.setdefault(path, size) != size:
                     self._note(f"{uri} in the bucket was listed with {self._sizes[path]} bytes and now has {size}")
@@ -121,7 +121,7 @@ class HttpWatcher:
         self._report.http_playlists += 1
         playlist = parse_media(answer.text)
         self._note(*self._numbering.check(f"{key}/{name} over HTTP", playlist))
-        uris = [entry.uri for entry in playlist.entries if not entry.gap]
+        uris = _needed(playlist)
         # The oldest is the one that is deleted first; the others are looked at once.
         for uri in {*uris[:1], *uris} - (seen - set(uris[:1])):
             status = self._client.head(f"/hls/{key}/{uri}").status_code
@@ -179,6 +179,12 @@ class Watch:
         except httpx.TransportError:
             if self.is_up.is_set():
                 raise
+
+
+def _needed(playlist: MediaPlaylist) -> list[str]:
+    """Return what a player fetches, the oldest first: segments, each behind its initialization section."""
+    entries = [entry for entry in playlist.entries if not entry.gap]
+    return list(dict.fromkeys(uri for entry in entries for uri in (entry.init, entry.uri) if uri))
 
 
 def _size(path: Path, patience: float) -> int:
