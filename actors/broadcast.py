@@ -16,7 +16,7 @@ from actors.services import Services
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.clip import cut_ledger
 from streamkit.hls.dvr import dvr_window
-from streamkit.hls.events import Event
+from streamkit.hls.events import Event, RunBegun
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
 from streamkit.messages import CutClip, ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
@@ -146,13 +146,13 @@ class Broadcast:
         """Whether the open session can go on with such a run."""
         return self._ledger.takes(plan)
 
-    def begin_run(self, plan: RunPlan) -> MediaSequence:
-        """Begin an encoder run and return the number of its first segments."""
+    def begin_run(self, plan: RunPlan) -> RunBegun:
+        """Begin an encoder run and return what was decided: the number and time of its first segments."""
         event = self._ledger.begin_run(plan.renditions, plan.segment_format, plan.key_rotation)
         self._rates.clear()
         self._record(event)
         self._save_session(self._state)
-        return event.first
+        return event
 
     def segment_closed(self, message: SegmentClosed) -> None:
         """Journal, upload and list a segment that FFmpeg finished."""

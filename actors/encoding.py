@@ -19,6 +19,7 @@ from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
 from streamkit.ffmpeg.state import classify_exit
+from streamkit.hls.events import RunBegun
 from streamkit.ladder import plan_renditions
 from streamkit.messages import (
     EncoderExited,
@@ -181,11 +182,11 @@ class Encoding:
             key_rotation=settings.key_rotation_for(self._key),
         )
 
-    def start(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
+    def start(self, plan: RunPlan, begun: RunBegun) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
-        run = self._begin_run(session, plan, first_sequence)
+        run = self._begin_run(begun.session, plan, begun.first)
         try:
-            stdin = self._spawn(run, plan)
+            stdin = self._spawn(run, plan, begun.starts_at)
         except (OSError, EncoderNotFoundError) as error:
             run.failure = str(error)
             tell(self._watcher, ScanFolder(run=run.request.run))
@@ -300,7 +301,7 @@ class Encoding:
         tell(self._ensure_watcher(), request)
         return self._run
 
-    def _spawn(self, run: _Run, plan: RunPlan) -> socket.socket:
+    def _spawn(self, run: _Run, plan: RunPlan, starts_at: int) -> socket.socket:
         """Start the run's FFmpeg and return the end of its input that is ours."""
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
@@ -313,6 +314,7 @@ class Encoding:
             folder=self._services.stream_folder(self._key),
             session=run.request.session,
             first_sequence=run.request.first_sequence,
+            starts_at=starts_at,
             segment_duration=Seconds(hls.segment_duration),
             fast_start=hls.fast_start,
             device=self._services.settings.encoder.device,

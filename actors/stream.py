@@ -233,8 +233,7 @@ class StreamActor(BaseActor):
         try:
             plan = self._encoding.plan()
             self._open_session(plan)
-            first = self._broadcast.begin_run(plan)
-            self._encoding.start(self._broadcast.session, plan, first)
+            self._encoding.start(plan, self._broadcast.begin_run(plan))
         except StreamKitError as error:
             self._give_up(str(error))
 

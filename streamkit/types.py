@@ -19,6 +19,9 @@ Seconds = NewType("Seconds", float)
 UnixTime = NewType("UnixTime", float)
 BitsPerSecond = NewType("BitsPerSecond", int)
 
+FIRST_TIMESTAMP = 1
+"""Seconds at which the media of a session begin: what comes a little earlier, an encoder's delay, is not negative."""
+
 STREAM_KEY_RULE = "1 to 64 characters from A-Z a-z 0-9 _ -, beginning with a letter or digit"
 _STREAM_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SESSION = re.compile(r"s[0-9a-hjkmnp-tv-z]{7}", re.ASCII)

@@ -12,7 +12,7 @@ from pathlib import Path
 from streamkit.errors import ConfigError
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_options, is_encoded, pixel_format
 from streamkit.hls.names import init_name, private_playlist_name
-from streamkit.types import MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
+from streamkit.types import FIRST_TIMESTAMP, MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
@@ -37,6 +37,8 @@ class EncoderSpec:
     segment_duration: Seconds
     fast_start: bool
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
+    starts_at: int = FIRST_TIMESTAMP
+    """Seconds; the timestamps of its media begin here."""
     device: str = ""
     """Render node of a VAAPI or QSV device; used when a rendition needs one."""
 
@@ -205,8 +207,9 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         *("-muxdelay", "0"),
         *("-muxpreload", "0"),
         # Encoders differ in how far before zero their first packet lies, and FFmpeg would shift each output by its
-        # own amount until nothing is negative, which tears the renditions apart: let all begin at exactly one second.
-        *("-output_ts_offset", "1"),
+        # own amount until nothing is negative, which tears the renditions apart: let all begin at the same second.
+        # It lies behind the run before: where timestamps of fMP4 go back, FFmpeg as a player drops a segment.
+        *("-output_ts_offset", str(spec.starts_at)),
         # Audio that stops holds video back for one second at most.
         *("-max_interleave_delta", "1000000"),
         *("-f", "hls"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from streamkit.encryption.keys import key_number
+from streamkit.hls.events import RunBegun
 from streamkit.hls.marks import Mark
 from streamkit.hls.names import init_name, segment_name
 from streamkit.hls.runs import Progress, Run, merge_renditions
@@ -84,15 +85,9 @@ class Book:
 
     # ---- what happens ------------------------------------------------------------------------------------------
 
-    def begin_run(
-        self,
-        first: int,
-        discontinuity: int,
-        renditions: tuple[Rendition, ...],
-        segment_format: SegmentFormat = SegmentFormat.MPEGTS,
-        key_rotation: int = 0,
-    ) -> None:
-        """Begin a run at `first`; a last run without a segment is replaced, any other ends."""
+    def begin_run(self, event: RunBegun) -> None:
+        """Begin a run; a last one without a segment is replaced, any other ends."""
+        first = event.first
         if self.runs and self.runs[-1].first == self.end:
             self.runs.pop()
         elif self.runs:
@@ -101,10 +96,18 @@ class Book:
             self._add_numbers(first - 1, self._end_us + (skipped - 1) * self._nominal_us, 0.0)
         if not self.runs:
             self.first = first
-        progress = {rendition.name: Progress(next=first) for rendition in renditions}
-        follows = first != self.first
-        self.runs.append(Run(first, discontinuity, follows, renditions, progress, segment_format, key_rotation))
-        for name in progress:
+        run = Run(
+            first=first,
+            discontinuity=event.discontinuity,
+            starts_discontinuity=first != self.first,
+            renditions=event.renditions,
+            progress={rendition.name: Progress(next=first) for rendition in event.renditions},
+            segment_format=event.segment_format,
+            key_rotation=event.key_rotation,
+            starts_at=event.starts_at,
+        )
+        self.runs.append(run)
+        for name in run.progress:
             if name not in self._tracks:
                 self._tracks[name] = _Track()
                 self._tracks[name].extend(len(self._starts_us))

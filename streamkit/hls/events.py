@@ -10,6 +10,7 @@ from typing import Any
 
 from streamkit.hls.segments import View
 from streamkit.types import (
+    FIRST_TIMESTAMP,
     Epoch,
     MediaSequence,
     Rendition,
@@ -51,6 +52,8 @@ class RunBegun:
     renditions: tuple[Rendition, ...]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
     key_rotation: int = 0
+    starts_at: int = FIRST_TIMESTAMP
+    """Seconds at which its timestamps begin, later than any before it."""
     """Segments that one encryption key is for; 0 when they are not encrypted."""
 
 
@@ -155,7 +158,17 @@ _KINDS: dict[str, type[Event]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _TEXT_FIELDS = frozenset({"session", "rendition", "ladder"})
 _WHOLE_FIELDS = frozenset(
-    {"epoch", "next_sequence", "next_discontinuity", "first", "discontinuity", "sequence", "size", "key_rotation"}
+    {
+        "epoch",
+        "next_sequence",
+        "next_discontinuity",
+        "first",
+        "discontinuity",
+        "sequence",
+        "size",
+        "key_rotation",
+        "starts_at",
+    }
 )
 _TIME_FIELDS = frozenset({"at", "closed_at", "duration"})
 

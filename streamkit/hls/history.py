@@ -116,7 +116,7 @@ class History:
         self._raise_numbers(event.first, event.discontinuity + 1)
         book = self._open_book()
         if book is not None and book.session == event.session and event.first >= book.end:
-            book.begin_run(event.first, event.discontinuity, event.renditions, event.segment_format, event.key_rotation)
+            book.begin_run(event)
 
     def _close(self, event: SegmentRecorded) -> None:
         self._raise_numbers(event.sequence + 1, 0)

@@ -34,6 +34,7 @@ from streamkit.hls.marks import Mark
 from streamkit.hls.names import parse_init_name, parse_segment_name
 from streamkit.hls.segments import MICRO
 from streamkit.types import (
+    FIRST_TIMESTAMP,
     Epoch,
     MediaSequence,
     Rendition,
@@ -80,11 +81,12 @@ class Ledger(History):
         plan = RunPlan(renditions=renditions, segment_format=segment_format)
         if book is None or not renditions or not self.takes(plan):
             raise ValueError(f"an encoder run of {self.key} needs an open session that takes it, and a rendition")
-        discontinuity = self._next_discontinuity
+        discontinuity, starts_at = self._next_discontinuity, FIRST_TIMESTAMP
         if book.runs:  # players count on from the last run, whatever numbers were restored since
             last = book.runs[-1]
             is_free = last.first == book.end  # nothing came of it
             discontinuity = last.discontinuity if is_free else last.discontinuity + 1
+            starts_at = last.starts_at if is_free else last.ends_before()
         return RunBegun(
             session=book.session,
             first=MediaSequence(self._next_sequence if book.is_empty else book.end),
@@ -92,6 +94,7 @@ class Ledger(History):
             renditions=renditions,
             segment_format=segment_format,
             key_rotation=key_rotation,
+            starts_at=starts_at,
         )
 
     def close(self, name: str, *, size: int, duration: Seconds, closed_at: UnixTime) -> SegmentRecorded | None:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from streamkit.types import Rendition, RenditionName, SegmentFormat
+from streamkit.hls.segments import MICRO
+from streamkit.types import FIRST_TIMESTAMP, Rendition, RenditionName, SegmentFormat
 
 HEALTHY_LAG = 3  # numbers that a rendition may be behind and still be waited for
 
@@ -26,8 +27,14 @@ class Run:
     progress: dict[RenditionName, Progress]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
     key_rotation: int = 0
+    starts_at: int = FIRST_TIMESTAMP
     anchor_us: int | None = None
     ended: bool = False
+
+    def ends_before(self) -> int:
+        """Return a whole second that the timestamps of its media do not reach, with one to spare."""
+        elapsed_us = max(progress.elapsed_us for progress in self.progress.values())
+        return self.starts_at - (-elapsed_us // MICRO) + 1
 
     def waits_for(self, name: RenditionName, sequence: int) -> bool:
         """Return whether the rendition may still close this number: it closes in order, and is not far behind."""

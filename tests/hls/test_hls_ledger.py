@@ -254,3 +254,18 @@ def test_restored_counters_hold_for_the_next_session_and_never_tear_the_open_one
     assert stream.run(A) == 72
     stream.make(range(72, 73), A)
     assert stream.open(A) == 500
+
+
+def test_the_timestamps_of_a_run_begin_behind_all_those_before_it() -> None:
+    stream = Stream()
+    stream.open(A, B)
+    for sequence in range(3):
+        stream.close(A, sequence, duration=2.002)
+        stream.close(B, sequence, duration=2.1)
+    begun = stream.ledger.begin_run((rung(A),))
+    assert begun.starts_at == 9, "1 s and 6.3 s of media, rounded up, and one to spare"
+    stream.record(begun)
+    assert stream.ledger.begin_run((rung(A),)).starts_at == 9, "nothing came of that run"
+    stream.close(A, 3, duration=0.5)
+    assert stream.ledger.begin_run((rung(A),)).starts_at == 11
+    assert stream.replayed().begin_run((rung(A),)).starts_at == 11
