@@ -15,6 +15,8 @@ MAXRATE_RATIO, BUFSIZE_RATIO = 1.07, 1.5
 FPS_TOLERANCE = Fraction(101, 100)
 """A measured rate of 60.02 is meant as 60: it is not halved to fit below 60."""
 SMALLEST_VIDEO_BITRATE = 64_000
+WORTH_ITS_OWN = 1.15
+"""How much larger than a rung a source is (its short side) to be encoded at its own size as well."""
 
 # What Apple's players take in each container (HLS authoring specification 1.1, 1.3, 2.1).
 _VIDEO_IN = {SegmentFormat.MPEGTS: ("h264",), SegmentFormat.FMP4: ("h264", "hevc", "av1")}
@@ -71,7 +73,7 @@ def capped_fps(fps: Fraction | None, max_fps: float) -> Fraction:
 def _check_readable(source: SourceInfo, version: tuple[int, int]) -> None:
     if source.video is None and source.audio is None:
         raise LadderError("the source has neither video nor audio")
-    if source.video is not None and min(source.video.width, source.video.height) < 2:
+    if source.video is not None and min(source.video.shown_size) < 2:
         raise LadderError(f"the source's picture size {source.video.width}x{source.video.height} cannot be encoded")
     for medium in (source.video, source.audio):
         since = _ENHANCED_SINCE.get(medium.codec, (0, 0)) if medium else (0, 0)
@@ -101,14 +103,17 @@ def _check_copies(ladder: LadderSettings, source: SourceInfo, container: Segment
 
 
 def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[RenditionSettings]:
-    """Return the rungs that do not enlarge the picture, or the lowest one if all would."""
-    short_side = min(video.width, video.height)
-    fits = [rung for rung in rungs if rung.height is None or rung.audio_only or rung.height <= short_side]
-    if any(not rung.audio_only for rung in fits):
-        return fits
-    pictures = [rung for rung in rungs if not rung.audio_only]
-    lowest = min(pictures, key=lambda rung: rung.height or 0, default=None)
-    return [rung for rung in rungs if rung.audio_only or rung is lowest]
+    """Return the rungs that do not enlarge the picture, and the next one above when that saves much of it.
+
+    A source between two rungs (900 between 1080 and 720) is worth a rendition of its own size, made of the rung above;
+    one that is hardly larger than a rung (768 above 720) is not.
+    """
+    short_side = min(video.shown_size)
+    heights = sorted(rung.height or 0 for rung in rungs if not rung.audio_only)
+    best = max((height for height in heights if height <= short_side), default=0)
+    above = min((height for height in heights if height > short_side), default=0)
+    tallest = above if short_side >= best * WORTH_ITS_OWN else best
+    return [rung for rung in rungs if rung.audio_only or (rung.height or 0) <= max(tallest, best)]
 
 
 def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: VideoSource) -> Rendition:
@@ -149,14 +154,18 @@ def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: Video
 
 
 def _size(height: int, video: VideoSource) -> tuple[int, int]:
-    """Return even (width, height) whose short side is `height`, or the source's own size if that is smaller."""
-    short, long = sorted((video.width, video.height))
+    """Return even (width, height) whose short side is `height`, or the source's own size if that is smaller.
+
+    Pixels are square: a source whose pixels are not is as wide as it is shown.
+    """
+    width, shown_height = video.shown_size
+    short, long = sorted((width, shown_height))
     if height > short:
         side, other = short // 2 * 2, long // 2 * 2
     else:
         side = height // 2 * 2
         other = max(side, round(Fraction(long * side, short) / 2) * 2)
-    return (other, side) if video.width >= video.height else (side, other)
+    return (other, side) if width >= shown_height else (side, other)
 
 
 def _rates(rung: RenditionSettings, pixels: int, video: VideoSource) -> tuple[BitsPerSecond, BitsPerSecond, int]:
@@ -164,7 +173,7 @@ def _rates(rung: RenditionSettings, pixels: int, video: VideoSource) -> tuple[Bi
 
     Half the pixels need more than half the bits: the exponent 0.75 is the usual rule of thumb.
     """
-    short, long = sorted((video.width, video.height))
+    short, long = sorted(video.shown_size)
     wanted_pixels = (rung.height or 0) ** 2 * long / short
     # Rounding to even sizes is no reason to reduce anything.
     scale = (pixels / wanted_pixels) ** 0.75 if (rung.height or 0) > short else 1.0

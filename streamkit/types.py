@@ -118,12 +118,22 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSource:
-    """What the publisher's video headers say. `codec` is FFmpeg's name ('h264', 'hevc', ...); size in pixels."""
+    """What the publisher's video headers say. `codec` is FFmpeg's name ('h264', 'hevc', ...); size in pixels.
+
+    `sample_aspect` is the width of a pixel over its height. Interlaced pictures may come among others.
+    """
 
     codec: str
     width: int
     height: int
     fps: Fraction | None
+    sample_aspect: Fraction = Fraction(1)
+    may_be_interlaced: bool = False
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """The size to show it at, with square pixels; the height is kept."""
+        return round(self.width * self.sample_aspect), self.height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

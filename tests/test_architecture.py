@@ -29,7 +29,7 @@ PURE = sorted(
         "streamkit/rtmp/clocks.py",
         "streamkit/rtmp/gop.py",
         "streamkit/rtmp/flv.py",
-        "streamkit/rtmp/avc.py",
+        "streamkit/rtmp/sequence.py",
         "streamkit/rtmp/amf0.py",
         "streamkit/rtmp/headers.py",
         "streamkit/web/dialects.py",

@@ -53,10 +53,14 @@ def sizes(info: SourceInfo, of: LadderSettings = THREE) -> list[tuple[str, int, 
         pytest.param(1280, 720, [("720p", 1280, 720), ("480p", 854, 480)], id="higher rungs are left out"),
         pytest.param(720, 1280, [("720p", 720, 1280), ("480p", 480, 854)], id="portrait 720p"),
         pytest.param(1440, 1080, [("1080p", 1440, 1080), ("720p", 960, 720), ("480p", 640, 480)], id="4:3"),
-        pytest.param(1000, 1000, [("720p", 720, 720), ("480p", 480, 480)], id="square"),
+        pytest.param(
+            1600, 900, [("1080p", 1600, 900), ("720p", 1280, 720), ("480p", 854, 480)], id="between two rungs"
+        ),
+        pytest.param(1366, 768, [("720p", 1280, 720), ("480p", 854, 480)], id="hardly larger than a rung"),
+        pytest.param(1000, 1000, [("1080p", 1000, 1000), ("720p", 720, 720), ("480p", 480, 480)], id="square"),
         pytest.param(2560, 1080, [("1080p", 2560, 1080), ("720p", 1706, 720), ("480p", 1138, 480)], id="21:9"),
         pytest.param(641, 361, [("480p", 640, 360)], id="smaller than all, odd"),
-        pytest.param(1279, 719, [("480p", 854, 480)], id="odd"),
+        pytest.param(1279, 719, [("720p", 1278, 718), ("480p", 854, 480)], id="odd"),
         pytest.param(2, 2, [("480p", 2, 2)], id="tiny"),
     ],
 )
@@ -64,6 +68,27 @@ def test_renditions_keep_the_aspect_and_never_enlarge(
     width: int, height: int, expected: list[tuple[str, int, int]]
 ) -> None:
     assert sizes(source(width, height)) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "expected"),
+    [
+        pytest.param((720, 576), "16/11", [("720p", 1046, 576), ("480p", 872, 480)], id="PAL shown at 16:9"),
+        pytest.param((720, 480), "8/9", [("480p", 640, 480)], id="NTSC shown at 4:3"),
+        pytest.param((1440, 1080), "4/3", [("1080p", 1920, 1080), ("720p", 1280, 720), ("480p", 854, 480)], id="HDV"),
+        pytest.param((480, 480), "1/2", [("480p", 240, 480)], id="narrow"),
+    ],
+)
+def test_pixels_that_are_not_square_become_square(
+    size: tuple[int, int], aspect: str, expected: list[tuple[str, int, int]]
+) -> None:
+    video = VideoSource(codec="h264", width=size[0], height=size[1], fps=Fraction(25), sample_aspect=Fraction(aspect))
+    assert sizes(SourceInfo(video=video, audio=AAC)) == expected
+
+
+def test_a_rendition_of_the_sources_own_size_gets_the_rungs_bits_in_proportion() -> None:
+    best = plan_renditions(THREE, source(1600, 900))[0]
+    assert 2_800_000 < best.video_bitrate < 5_000_000
 
 
 @given(width=st.integers(2, 8192), height=st.integers(2, 8192))

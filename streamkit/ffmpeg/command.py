@@ -55,7 +55,7 @@ def build_argv(spec: EncoderSpec) -> list[str]:
         *_global_options(),
         *device_options(spec.renditions, spec.device),
         *_input_options(spec.source),
-        *_filter_graph(spec.renditions),
+        *_filter_graph(spec.source, spec.renditions),
     ]
     cuts = plan_cuts(spec)
     for index, rendition in enumerate(spec.renditions):
@@ -142,7 +142,7 @@ def _input_options(source: SourceInfo) -> list[str]:
     return [*options, "-f", "flv", "-i", "pipe:0"]
 
 
-def _filter_graph(renditions: tuple[Rendition, ...]) -> list[str]:
+def _filter_graph(source: SourceInfo, renditions: tuple[Rendition, ...]) -> list[str]:
     """Return the graph that scales one decoded picture to every encoded rendition i, as [v{i}]."""
     encoded = [(i, rendition) for i, rendition in enumerate(renditions) if is_encoded(rendition)]
     if not encoded:
@@ -154,10 +154,17 @@ def _filter_graph(renditions: tuple[Rendition, ...]) -> list[str]:
         f"{pixel_format(rendition.video_codec or '')}[v{i}]"
         for i, rendition in encoded
     ]
+    picture = f"[0:v:0]{_deinterlacer(source)}"
     if len(encoded) == 1:
-        return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", "[0:v:0]", 1)]
+        return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", picture, 1)]
     outputs = "".join(f"[s{i}]" for i, _ in encoded)
-    return ["-filter_complex", ";".join([f"[0:v:0]split={len(encoded)}{outputs}", *chains])]
+    return ["-filter_complex", ";".join([f"{picture}split={len(encoded)}{outputs}", *chains])]
+
+
+def _deinterlacer(source: SourceInfo) -> str:
+    """Return the filter, with a comma, that makes one frame of two fields; pictures without fields pass through it."""
+    may_be = source.video is not None and source.video.may_be_interlaced
+    return "bwdif=mode=send_frame:deint=interlaced," if may_be else ""
 
 
 def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:

@@ -15,12 +15,14 @@ class Picture:
     """What a video's sequence header says. `width` and `height` are decoded pixels after cropping.
 
     `fps` is None when the header carries no timing; `sample_aspect` is the width of a pixel over its height.
+    `may_be_interlaced` is what the sequence header allows; each picture says for itself whether it is.
     """
 
     width: int
     height: int
     fps: Fraction | None = None
     sample_aspect: Fraction = Fraction(1)
+    may_be_interlaced: bool = False
 
     @property
     def display_size(self) -> tuple[int, int]:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from streamkit.errors import SourceError
+from streamkit.media.info import Picture
 from streamkit.media.rates import snap_fps
-from streamkit.rtmp import amf0, avc, chunks, flv
+from streamkit.rtmp import amf0, chunks, flv, sequence
 from streamkit.rtmp.flv import TagKind
 from streamkit.types import AudioSource, BitsPerSecond, SourceInfo, VideoSource
 
 _MIN_MEASURED_FRAMES = 10
+_MIN_ASPECT, _MAX_ASPECT = Fraction(1, 5), Fraction(5)  # of pixels that somebody really sends
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _AAC_CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}  # by channelConfiguration
 _FLAG_RATES = (5512, 11025, 22050, 44100)  # annex E.4.2.1 SoundRate
@@ -36,25 +38,31 @@ def parse_metadata(payload: bytes) -> Mapping[str, amf0.AmfValue]:
 
 
 def parse_video(payload: bytes, metadata: Mapping[str, amf0.AmfValue]) -> VideoSource:
-    """Return what a video header says; for codecs other than H.264 the size comes from onMetaData.
+    """Return what a video header says; where it does not tell the size, that of onMetaData counts.
 
     `payload` is a sequence header, or the first frame of a codec that has none. Raises SourceError when the codec is
     unknown or the size is nowhere.
     """
     codec, record = _video_codec(payload)
-    width, height, fps = int(_number(metadata, "width") or 0), int(_number(metadata, "height") or 0), None
-    if codec == "h264":
+    picture = Picture(int(_number(metadata, "width") or 0), int(_number(metadata, "height") or 0))
+    is_announced = bool(picture.width and picture.height)
+    if codec in sequence.PARSERS:
         try:
-            picture = avc.parse_config(record)
+            picture = sequence.PARSERS[codec](record)
         except SourceError:
-            if not (width and height):
+            if codec == "h264" and not is_announced:  # its header always tells the size: the error says what is wrong
                 raise
-        else:
-            width, height, fps = picture.width, picture.height, picture.fps
-    if not (width and height):
+    if not (picture.width and picture.height):
         raise SourceError(f"the publisher's {codec} video does not announce its size: onMetaData must hold it")
     announced = snap_fps(_number(metadata, "framerate") or _number(metadata, "fps"))
-    return VideoSource(codec=codec, width=width, height=height, fps=announced or snap_fps(fps))
+    return VideoSource(
+        codec=codec,
+        width=picture.width,
+        height=picture.height,
+        fps=announced or snap_fps(picture.fps),
+        sample_aspect=picture.sample_aspect if _MIN_ASPECT < picture.sample_aspect < _MAX_ASPECT else Fraction(1),
+        may_be_interlaced=picture.may_be_interlaced,
+    )
 
 
 def parse_audio(payload: bytes, metadata: Mapping[str, amf0.AmfValue]) -> AudioSource:

@@ -135,7 +135,10 @@ PROFILES = (
     Profile(name="odd size, 4:4:4", size=(641, 361), video="-c:v libx264 -preset ultrafast -pix_fmt yuv444p -g 60"),
     Profile(name="square", size=(240, 240), sizes=(("180p", (180, 180)), ("90p", (90, 90))), encoder="imageio"),
     Profile(name="tiny", size=(64, 48), sizes=(("90p", (64, 48)),)),
-    Profile(name="between two rungs", size=(240, 136), sizes=(("90p", (158, 90)),), encoder="imageio"),
+    Profile(name="between two rungs", size=(240, 136), encoder="imageio",
+            sizes=(("180p", (240, 136)), ("90p", (158, 90)))),
+    Profile(name="hardly above a rung", size=(168, 96), sizes=(("90p", (158, 90)),)),
+    Profile(name="anamorphic", size=(240, 180), picture="setsar=4/3"),
     # ---- audio
     Profile(name="44.1 kHz", audio_rate=44100),
     Profile(name="mono", audio="-c:a aac -b:a 64k -ac 1", channels=1, encoder="imageio"),

@@ -1,5 +1,6 @@
 """The FFmpeg command: what it says, and where it cuts."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +93,15 @@ def test_a_single_rendition_is_not_split() -> None:
     (graph,) = values(build_argv(spec(picture())), "-filter_complex")
     assert "split" not in graph
     assert graph.startswith("[0:v:0]scale=1280:720")
+
+
+def test_only_what_may_be_interlaced_is_deinterlaced_once_for_all_renditions() -> None:
+    fields = SourceInfo(video=replace(VIDEO, may_be_interlaced=True), audio=AUDIO)
+    for renditions in ((picture(),), (picture("720p"), picture("480p"))):
+        (graph,) = values(build_argv(spec(*renditions, source=fields)), "-filter_complex")
+        assert graph.startswith("[0:v:0]bwdif=mode=send_frame:deint=interlaced,")
+        assert graph.count("bwdif") == 1
+        assert "bwdif" not in " ".join(build_argv(spec(*renditions)))
 
 
 def test_an_audio_only_rendition_between_pictures_keeps_the_labels_straight() -> None:

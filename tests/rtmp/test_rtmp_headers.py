@@ -1,4 +1,4 @@
-"""flv.py, avc.py and headers.py: what a publisher's headers say."""
+"""flv.py, sequence.py and headers.py: what a publisher's headers say."""
 
 from fractions import Fraction
 
@@ -7,10 +7,11 @@ from fakes.rtmp_kit import AVC_720P25, BOTH, VIDEO_HEADER, audio, audio_header, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamkit.errors import SourceError
+from streamkit.errors import MediaError, SourceError
+from streamkit.media import h264
 from streamkit.media.info import Picture
 from streamkit.media.rates import snap_fps
-from streamkit.rtmp import avc, chunks, flv, headers
+from streamkit.rtmp import chunks, flv, headers, sequence
 from streamkit.rtmp.flv import TagKind
 from streamkit.types import AudioSource, VideoSource
 
@@ -22,7 +23,7 @@ RECORDS = {
     ),
     "1080i, field macroblocks": (
         "01640028ffe1001a67640028acd94078044fde0220000003002000000643e2c5b2c001000668fba3cb22c0fdf8f800",
-        Picture(1920, 1080, Fraction(25)),
+        Picture(1920, 1080, Fraction(25), may_be_interlaced=True),
     ),
     "portrait 720x1280": (
         "0164001fffe1001a6764001facd940b40a1b0110000003001000000303c0f183196001000668ebe3cb22c0fdf8f800",
@@ -42,7 +43,54 @@ RECORDS = {
 
 @pytest.mark.parametrize(("record", "picture"), RECORDS.values(), ids=[f"H.264 7.3.2.1.1 {name}" for name in RECORDS])
 def test_a_sequence_header_tells_size_and_rate(record: str, picture: Picture) -> None:
-    assert avc.parse_config(bytes.fromhex(record)) == picture
+    assert sequence.parse_avc_config(bytes.fromhex(record)) == picture
+
+
+HEVC_PAL = (
+    "0101600000009000000000005af000fcfdf8f800000f01a10001002b42010101600000030090000003000003005aa005a20090596565"
+    "4a4c2f046808000003000800000300c840"
+)
+
+
+@pytest.mark.parametrize(
+    ("codec", "record", "picture"),
+    [
+        pytest.param("hevc", HEVC_PAL, Picture(720, 576, Fraction(25), Fraction(16, 11)), id="HEVC, not square"),
+        pytest.param("av1", "81040c000a0c0200002526355ef805f00080", Picture(854, 480), id="SVT-AV1"),
+        pytest.param("av1", "81050c000a0b0000002d4cffb3cdaf9004", Picture(1280, 720), id="libaom"),
+        pytest.param("av1", "81000c000a0b000000043d06d402f80040", Picture(322, 182), id="an old SVT-AV1, odd size"),
+    ],
+)
+def test_a_newer_codec_tells_its_size_where_the_metadata_does_not(codec: str, record: str, picture: Picture) -> None:
+    fourcc = {"hevc": b"hvc1", "av1": b"av01"}[codec]
+    source = headers.parse_video(b"\x90" + fourcc + bytes.fromhex(record), {})
+    assert (source.codec, source.width, source.height) == (codec, picture.width, picture.height)
+    assert (source.fps, source.sample_aspect) == (picture.fps, picture.sample_aspect)
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+@given(data=st.binary(max_size=80))
+def test_garbage_in_a_newer_codecs_header_is_a_picture_or_a_source_error(codec: str, data: bytes) -> None:
+    for start in (b"", bytes.fromhex(HEVC_PAL[:46]), b"\x81\x04\x0c\x00\x0a"):
+        try:
+            picture = sequence.PARSERS[codec](start + data)
+        except SourceError:
+            continue
+        assert picture.width > 0
+        assert picture.height > 0
+
+
+def test_a_newer_codec_without_a_readable_header_has_the_size_of_the_metadata() -> None:
+    source = headers.parse_video(b"\x90av01\x00", {"width": 640.0, "height": 360.0})
+    assert (source.width, source.height) == (640, 360)
+
+
+def test_pixels_of_an_impossible_shape_are_taken_for_square() -> None:
+    bits = sps().ue(0, 2, 1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 1)
+    bits.u(1, 1).u(8, 255).u(16, 60000).u(16, 1).u(4, 0)
+    nal = bits.nal()
+    record = b"\x01\x42\x00\x1e\xff\xe1" + len(nal).to_bytes(2, "big") + nal
+    assert headers.parse_video(b"\x17\x00\x00\x00\x00" + record, {}).sample_aspect == 1
 
 
 class Bits:
@@ -76,27 +124,27 @@ def test_scaling_lists_and_cyclic_picture_order_are_read_over() -> None:
     bits.u(1, 1).ue(*([0] * 16)).u(7, 0)  # one list of 16 deltas of zero, seven absent
     bits.ue(0, 1).u(1, 0).ue(0, 0, 2, 0, 0)  # pic_order_cnt_type 1 with two offsets
     bits.ue(1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 0)
-    assert avc.parse_sps(bits.nal()) == Picture(640, 480, None)
+    assert h264.parse_sps(bits.nal()) == Picture(640, 480, None)
 
 
 def test_a_sample_aspect_ratio_and_colours_come_before_the_timing() -> None:
     bits = sps().ue(0, 2, 1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 1)
     bits.u(1, 1).u(8, 255).u(16, 4).u(16, 3).u(1, 1).u(1, 0).u(1, 1).u(4, 0).u(1, 1).u(24, 65793).u(1, 1).ue(0, 0)
     bits.u(1, 1).u(32, 1001).u(32, 60000)
-    assert avc.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001), Fraction(4, 3))
+    assert h264.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001), Fraction(4, 3))
 
 
 @pytest.mark.parametrize("record", [b"", b"\x01" * 5, bytes(40), AVC_720P25[:20], b"\x00" + AVC_720P25[1:]])
 def test_a_broken_sequence_header_is_a_source_error(record: bytes) -> None:
     with pytest.raises(SourceError):
-        avc.parse_config(record)
+        sequence.parse_avc_config(record)
 
 
 @given(st.binary(max_size=80))
-def test_garbage_after_an_sps_byte_is_a_picture_or_a_source_error(data: bytes) -> None:
+def test_garbage_after_an_sps_byte_is_a_picture_or_an_error(data: bytes) -> None:
     try:
-        picture = avc.parse_sps(b"\x67" + data)
-    except SourceError:
+        picture = h264.parse_sps(b"\x67" + data)
+    except MediaError:
         return
     assert 0 < picture.width <= 16384
 
