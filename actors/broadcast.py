@@ -158,6 +158,8 @@ class Broadcast:
         """Journal, upload and list a segment that FFmpeg finished."""
         name = message.path.name
         event = self._ledger.close(name, size=message.size, duration=message.duration, closed_at=message.closed_at)
+        if event is not None and message.media is not None:
+            self._record(self._ledger.probe(name, message.media))
         if not self._record(event):
             return
         segment = self._ledger.segment(name)

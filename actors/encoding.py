@@ -294,6 +294,7 @@ class Encoding:
             renditions=tuple(rendition.name for rendition in plan.renditions),
             first_sequence=first_sequence,
             key_rotation=plan.key_rotation,
+            copied=tuple(rendition.name for rendition in plan.renditions if rendition.video_codec == "copy"),
         )
         now = time.monotonic()
         self._services.stream_folder(self._key).mkdir(parents=True, exist_ok=True)  # somebody may have removed it

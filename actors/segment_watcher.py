@@ -16,12 +16,14 @@ from typing import Any
 
 from actors.base import BaseActor, Ref, tell
 from actors.folder_watch import FolderWatch
+from actors.probing import Probing
 from actors.timers import Timers
 from streamkit.encryption.files import encrypt_file, is_encrypted
 from streamkit.encryption.keys import StreamKeys
 from streamkit.ffmpeg.private_playlist import ListedSegment, parse_private_playlist
 from streamkit.hls.names import SegmentName, parse_segment_name, private_playlist_name, segment_name
 from streamkit.hls.wholeness import is_whole_init, is_whole_segment
+from streamkit.media.info import MediaInfo
 from streamkit.messages import FilesClosed, FolderScanned, ScanFolder, SegmentClosed, Wake, WatchRun
 from streamkit.types import MediaSequence, RenditionName, Seconds, SegmentFormat, UnixTime
 
@@ -45,6 +47,7 @@ class _Run:
     """
 
     request: WatchRun
+    probing: Probing
     playlists: dict[str, RenditionName] = field(default_factory=dict)
     read: dict[str, str] = field(default_factory=dict)
     next: dict[RenditionName, MediaSequence] = field(default_factory=dict)
@@ -98,7 +101,7 @@ class SegmentWatcher(BaseActor):
         self._interval = SCAN_INTERVAL if is_watched else POLL_INTERVAL
 
     def _watch_run(self, message: WatchRun) -> None:
-        run = _Run(message)
+        run = _Run(message, Probing(message.renditions, message.copied))
         for rendition in message.renditions:
             run.playlists[private_playlist_name(message.session, rendition)] = rendition
             run.next[rendition] = message.first_sequence
@@ -158,10 +161,10 @@ class SegmentWatcher(BaseActor):
     def _tell_closed(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
         run.next[parsed.rendition] = MediaSequence(parsed.sequence + 1)
         path = self._folder / listed.name
-        size, closed_at = 0, UnixTime(time.time())
+        size, media, closed_at = 0, None, UnixTime(time.time())
         try:
             closed_at = UnixTime(path.stat().st_mtime)
-            size = self._settled_size(run, parsed, listed)
+            size, media = self._settle(run, parsed, listed)
         except FileNotFoundError:
             logger.error("%s is in FFmpeg's playlist but not on disk", listed.name)
         except (_UnfitError, OSError) as error:
@@ -174,25 +177,28 @@ class SegmentWatcher(BaseActor):
             size=size,
             duration=listed.duration,
             closed_at=closed_at,
+            media=media,
         )
         tell(self.parent, message)
 
-    def _settled_size(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> int:
-        """Return the bytes of the segment as it will stay: whole, and encrypted where its run is. Raises OSError.
+    def _settle(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> tuple[int, MediaInfo | None]:
+        """Return the bytes of the segment as it will stay, whole, encrypted where its run is; and what is new in it.
 
         FFmpeg says nothing of a full disk, and lists what it could not write. A segment may be encrypted already, by
-        a watcher or a service that was killed before it could tell.
+        a watcher or a service that was killed before it could tell. Raises OSError.
         """
         path, key = self._folder / listed.name, self._key(run, parsed.sequence)
         size = path.stat().st_size
         is_plain = is_whole_segment(path, size, parsed.segment_format)
         if not is_plain and not (key is not None and is_encrypted(path, key, parsed.sequence)):
             raise _UnfitError(f"it is not whole ({size} bytes), is the disk full?")
-        if parsed.segment_format is SegmentFormat.FMP4 and not (
-            listed.init and is_whole_init(self._folder / listed.init)
-        ):
+        init = self._folder / listed.init if listed.init else None
+        if parsed.segment_format is SegmentFormat.FMP4 and not (init and is_whole_init(init)):
             raise _UnfitError(f"{listed.init or 'its initialization section'} is not whole, is the disk full?")
-        return encrypt_file(path, key, parsed.sequence) if is_plain and key is not None else size
+        if not is_plain:
+            return size, None
+        media = run.probing.look(parsed.rendition, path, init)
+        return size if key is None else encrypt_file(path, key, parsed.sequence), media
 
     def _key(self, run: _Run, sequence: MediaSequence) -> bytes | None:
         """Return what the segment is to be encrypted with, None when it is not."""

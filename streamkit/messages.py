@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.clip import Available, Cut, Span
+from streamkit.media.info import MediaInfo
 from streamkit.types import (
     ClipId,
     Epoch,
@@ -292,7 +293,8 @@ class EncoderExited(Message):
 class SegmentClosed(Message):
     """SegmentWatcher -> StreamActor: FFmpeg finished a segment. In order per rendition, exactly once.
 
-    `size` is 0 when its file is missing or not whole; then there is nothing to upload or to list.
+    `size` is 0 when its file is missing or not whole; then there is nothing to upload or to list. `media` is what
+    the encoder wrote, when this segment shows something new about it.
     """
 
     run: int
@@ -302,6 +304,7 @@ class SegmentClosed(Message):
     size: int
     duration: Seconds
     closed_at: UnixTime
+    media: MediaInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +349,7 @@ class WatchRun(Message):
     """StreamActor -> SegmentWatcher: report the segments of this encoder run from number `first_sequence` on.
 
     Told before FFmpeg starts, and again to a SegmentWatcher that replaces a dead one. `key_rotation`: see RunPlan.
+    The video of `copied` renditions is the publisher's own.
     """
 
     run: int
@@ -353,6 +357,7 @@ class WatchRun(Message):
     renditions: tuple[RenditionName, ...]
     first_sequence: MediaSequence
     key_rotation: int = 0
+    copied: tuple[RenditionName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

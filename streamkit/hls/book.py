@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from streamkit.encryption.keys import key_number
+from streamkit.hls.encoded import Encoded
 from streamkit.hls.events import RunBegun
 from streamkit.hls.marks import Mark
 from streamkit.hls.names import init_name, segment_name
@@ -71,6 +72,7 @@ class Book:
         self.ladder = ladder
         self.ended_at: UnixTime | None = None
         self.archived = False
+        self.is_independent = True
         self.closed = self.uploaded = self.listed = self.lost = self.bytes = 0
         self._nominal_us = nominal_us
         self._keys_at = keys_at
@@ -136,6 +138,11 @@ class Book:
             self._inits[init] = run, name
         self.closed += 1
         self._files_from = min(self._files_from, index)
+
+    def see(self, first: int, name: RenditionName, encoded: Encoded) -> None:
+        """Enter what was encoded in the run that began at `first`."""
+        self.run_at(first).encoded[name] = encoded
+        self.is_independent = self.is_independent and encoded.independent
 
     def store(self, name: RenditionName, sequence: int) -> None:
         """Enter the store's acknowledgement."""
@@ -222,6 +229,10 @@ class Book:
         ]
         return max(numbers, default=None)
 
+    def encoded(self, name: RenditionName) -> list[Encoded]:
+        """Return what was seen of the rendition, run by run, the newest first."""
+        return [run.encoded[name] for run in reversed(self.runs) if name in run.encoded]
+
     def mark(self, name: RenditionName, sequence: int) -> Mark:
         """Return what is known of a segment; MISSING also for numbers that do not exist (yet)."""
         track, index = self._tracks.get(name), sequence - self.first
@@ -282,6 +293,7 @@ class Book:
             gap=gap,
             init=self._init(run, name),
             key_uri=self._key_uri(run, sequence),
+            independent=self.is_independent,
         )
 
     def starts_at(self, sequence: int) -> UnixTime:

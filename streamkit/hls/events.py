@@ -58,6 +58,22 @@ class RunBegun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaProbed:
+    """What the encoder really wrote in the run that began at `first`; a later one replaces it. See Encoded."""
+
+    session: SessionId
+    first: MediaSequence
+    rendition: RenditionName
+    video_codec: str
+    audio_codec: str
+    width: int
+    height: int
+    fps: Fraction | None
+    channels: int
+    independent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecorded:
     """The encoder closed a segment of `size` bytes and `duration` seconds."""
 
@@ -132,6 +148,7 @@ Event = (
     CountersRestored
     | SessionOpened
     | RunBegun
+    | MediaProbed
     | SegmentRecorded
     | SegmentAcknowledged
     | SegmentLost
@@ -146,6 +163,7 @@ _KINDS: dict[str, type[Event]] = {
     "counters": CountersRestored,
     "session_opened": SessionOpened,
     "run_begun": RunBegun,
+    "probed": MediaProbed,
     "closed": SegmentRecorded,
     "uploaded": SegmentAcknowledged,
     "lost": SegmentLost,
@@ -156,7 +174,7 @@ _KINDS: dict[str, type[Event]] = {
     "deleted": FilesDeleted,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TEXT_FIELDS = frozenset({"session", "rendition", "ladder"})
+_TEXT_FIELDS = frozenset({"session", "rendition", "ladder", "video_codec", "audio_codec"})
 _WHOLE_FIELDS = frozenset(
     {
         "epoch",
@@ -168,6 +186,9 @@ _WHOLE_FIELDS = frozenset(
         "size",
         "key_rotation",
         "starts_at",
+        "width",
+        "height",
+        "channels",
     }
 )
 _TIME_FIELDS = frozenset({"at", "closed_at", "duration"})
@@ -178,7 +199,9 @@ def to_record(event: Event) -> dict[str, Any]:
     record: dict[str, Any] = {"event": _NAMES[type(event)]}
     for field in fields(event):
         value = getattr(event, field.name)
-        record[field.name] = [_from_rendition(one) for one in value] if field.name == "renditions" else value
+        if field.name == "renditions":
+            value = [_from_rendition(one) for one in value]
+        record[field.name] = str(value) if isinstance(value, Fraction) else value
     return record
 
 
@@ -205,15 +228,25 @@ def _value(name: str, value: Any) -> Any:
         return tuple(_to_rendition(one) for one in value)
     if name == "names" and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return tuple(value)
+    if name == "fps":
+        return None if value is None else _to_rate(value)
     whole = type(value) is int
     right = (
         (name in _TEXT_FIELDS and isinstance(value, str))
         or (name in _WHOLE_FIELDS and whole and value >= 0)
+        or (name == "independent" and isinstance(value, bool))
         or (name in _TIME_FIELDS and (whole or (type(value) is float and isfinite(value))))
     )
     if not right:
         raise ValueError(f"{name} is {value!r}")
     return value
+
+
+def _to_rate(value: object) -> Fraction:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"fps is {value!r}") from error
 
 
 def _from_rendition(rendition: Rendition) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """What happened on one stream key: events go in through `apply`, and every question about it is answered here."""
 
+from dataclasses import fields
 from itertools import islice
 
 from streamkit.encryption.keys import keys_path
 from streamkit.hls.book import Book
 from streamkit.hls.dvr import DvrWindow
+from streamkit.hls.encoded import Encoded
 from streamkit.hls.events import (
     CountersRestored,
     Event,
     FilesDeleted,
+    MediaProbed,
     NumberForced,
     RunBegun,
     RunEnded,
@@ -79,6 +82,8 @@ class History:
                 self._open(event)
             case RunBegun():
                 self._begin(event)
+            case MediaProbed():
+                self._see(event)
             case SegmentRecorded():
                 self._close(event)
             case SegmentAcknowledged() | SegmentLost():
@@ -117,6 +122,12 @@ class History:
         book = self._open_book()
         if book is not None and book.session == event.session and event.first >= book.end:
             book.begin_run(event)
+
+    def _see(self, event: MediaProbed) -> None:
+        book = self._book(event.session)
+        if book is not None and book.runs and book.run_at(event.first).first == event.first:
+            seen = Encoded(**{field.name: getattr(event, field.name) for field in fields(Encoded)})
+            book.see(event.first, event.rendition, seen)
 
     def _close(self, event: SegmentRecorded) -> None:
         self._raise_numbers(event.sequence + 1, 0)

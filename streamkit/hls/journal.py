@@ -10,6 +10,7 @@ from streamkit.hls.events import (
     CountersRestored,
     Event,
     FilesDeleted,
+    MediaProbed,
     SegmentAcknowledged,
     SegmentLost,
     SegmentRecorded,
@@ -19,7 +20,7 @@ from streamkit.hls.events import (
 from streamkit.types import StreamKey
 
 _TAIL = 1 << 20  # bytes; every line is far shorter
-_MAY_WAIT = (SegmentRecorded, SegmentLost)  # one wait for the disk serves several
+_MAY_WAIT = (MediaProbed, SegmentRecorded, SegmentLost)  # one wait for the disk serves several
 _MAY_WAIT_LONGER = (SegmentAcknowledged, FilesDeleted)  # only until the next playlist is on its way
 
 

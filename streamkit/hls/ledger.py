@@ -15,10 +15,13 @@ There is no clock inside: times are Unix seconds that callers pass in.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
+from streamkit.hls.encoded import encoded
 from streamkit.hls.events import (
     CountersRestored,
     FilesDeleted,
+    MediaProbed,
     NumberForced,
     RunBegun,
     RunEnded,
@@ -33,6 +36,7 @@ from streamkit.hls.history import History
 from streamkit.hls.marks import Mark
 from streamkit.hls.names import parse_init_name, parse_segment_name
 from streamkit.hls.segments import MICRO
+from streamkit.media.info import MediaInfo
 from streamkit.types import (
     FIRST_TIMESTAMP,
     Epoch,
@@ -116,6 +120,23 @@ class Ledger(History):
             duration=duration,
             closed_at=closed_at,
         )
+
+    def probe(self, name: str, media: MediaInfo) -> MediaProbed | None:
+        """Decide what the segment file `name`, which the encoder closed, shows of its rendition; None for nothing new.
+
+        To be recorded before the segment: a playlist that lists it then says what is in it.
+        """
+        found = self._find(name)
+        if found is None or not found[0].takes(found[1], found[2]):
+            return None
+        book, name_of, sequence = found
+        run = book.run_at(sequence)
+        rendition = next(one for one in run.renditions if one.name == name_of)
+        seen = encoded(media, rendition, run.encoded.get(name_of))
+        if seen == run.encoded.get(name_of):
+            return None
+        first = MediaSequence(run.first)
+        return MediaProbed(session=book.session, first=first, rendition=name_of, **asdict(seen))
 
     def acknowledge(self, name: str, at: UnixTime) -> SegmentAcknowledged | None:
         """Decide that the store has the segment file `name`; None for other objects and repeats."""

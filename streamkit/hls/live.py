@@ -2,15 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from streamkit.hls.book import Book
 from streamkit.hls.dvr import DvrWindow
+from streamkit.hls.encoded import Shape, shape
 from streamkit.hls.marks import Mark
+from streamkit.hls.rates import LiveRate
 from streamkit.hls.runs import HEALTHY_LAG, Run, merge_renditions
 from streamkit.hls.segments import MICRO, Segment, View
-from streamkit.types import BitsPerSecond, Rendition, RenditionName, Seconds, UnixTime
+from streamkit.types import Rendition, RenditionName, Seconds, UnixTime
 
 PRESENT_WITHIN = 3
 """A rendition with no segment in this many newest numbers is left out of the multivariant playlist."""
@@ -25,25 +27,6 @@ class _Entry:
     sequence: int
     span_us: int
     listed: frozenset[RenditionName]
-
-
-@dataclass(slots=True)
-class PeakRate:
-    """The peak segment bit rate of RFC 8216 4.1, over segments of at least half a target duration.
-
-    A shorter one (the last of a run) counts together with the one before it, so that one key frame in a tenth of
-    a second does not make the whole rendition look ten times as heavy.
-    """
-
-    peak: int = 0
-    _before: tuple[int, int] = (0, 0)
-
-    def add(self, size: int, duration_us: int, target: int) -> None:
-        """Take in the next segment of `size` bytes."""
-        before_size, before_us = self._before if 2 * duration_us < target * MICRO else (0, 0)
-        self._before = (size, duration_us)
-        total_us = before_us + duration_us
-        self.peak = max(self.peak, -(-(before_size + size) * 8 * MICRO // total_us))
 
 
 class LiveWindow:
@@ -63,7 +46,7 @@ class LiveWindow:
         self._run: Run | None = None
         self._span_us = self._longest_us = 0
         self._entries: deque[_Entry] = deque()
-        self._rates: dict[RenditionName, PeakRate] = {}
+        self._rates: dict[RenditionName, LiveRate] = {}
 
     def show(self, book: Book, at: UnixTime) -> None:
         """Leave the session that was shown, released or not, and begin with the first number of `book`."""
@@ -84,8 +67,7 @@ class LiveWindow:
         durations = {name: book.duration_us(name, sequence, gap=name not in listed) for name in names}
         self._grow_target(max(durations.values()))
         for name in listed:
-            rate = self._rates.setdefault(name, PeakRate())
-            rate.add(book.size(name, sequence), durations[name], self.target_duration)
+            self._rates[name].add(book.size(name, sequence), durations[name], self.target_duration)
         shortest = min(durations.values())
         self._entries.append(_Entry(sequence, shortest, listed))
         self._span_us += shortest
@@ -138,9 +120,18 @@ class LiveWindow:
         alive = tuple(rendition for rendition in renditions if any(rendition.name in one.listed for one in newest))
         return alive or renditions
 
-    def peak(self, name: RenditionName) -> BitsPerSecond:
-        """Return the peak segment bit rate measured so far; 0 before the first segment."""
-        return BitsPerSecond(self._rates[name].peak if name in self._rates else 0)
+    def rate(self, name: RenditionName) -> LiveRate:
+        """Return what to declare of a rendition of the run; what the bucket lists ahead of the others included."""
+        ahead = self.ahead(name)
+        rate = replace(self._rates[name], measured=replace(self._rates[name].measured)) if ahead else self._rates[name]
+        for segment in ahead:
+            rate.add(segment.size, round(segment.duration * MICRO), self.target_duration)
+        return rate
+
+    def shape(self, rendition: Rendition) -> Shape:
+        """Return what the run of the newest released number really encodes in the rendition."""
+        seen = self._run.encoded.get(rendition.name) if self._run else None
+        return shape(rendition, [] if seen is None else [seen])
 
     @property
     def _book(self) -> Book:
@@ -163,6 +154,8 @@ class LiveWindow:
     def _enter_run(self, run: Run) -> None:
         if run is not self._run:
             self._run, self.renditions = run, merge_renditions(run.renditions, self.renditions)
+            for rendition in run.renditions:
+                self._rates.setdefault(rendition.name, LiveRate()).promise(rendition)
 
     def _grow_target(self, longest_us: int) -> None:
         """Keep EXT-X-TARGETDURATION at or above every rounded EXTINF (RFC 8216 4.3.3.1).

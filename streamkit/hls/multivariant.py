@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from streamkit.hls.book import Book
-from streamkit.hls.codecs import codecs
-from streamkit.hls.live import LiveWindow, PeakRate
+from streamkit.hls.encoded import Shape, shape
+from streamkit.hls.live import LiveWindow
 from streamkit.hls.names import media_playlist_name, vod_media_name
+from streamkit.hls.rates import PeakRate
 from streamkit.hls.segments import MICRO, Segment
 from streamkit.types import BitsPerSecond, Rendition, RenditionName
 
 _VERSION = "#EXT-X-VERSION:3"  # 4.3.1.2, 7: nothing here needs more, whatever the segments are
-_INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment begins with a key frame
-_OVERHEAD = 108  # percent of the encoder's bit rate that MPEG-TS takes
+_INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment can be decoded without another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,84 +42,88 @@ class AudioMedia:
     channels: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Bit/s of one rendition."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """A rendition with what it really is; rates in bit/s."""
 
+    rendition: Rendition
+    shape: Shape
     peak: int
     average: int
 
 
 def live_multivariant(window: LiveWindow, uri: Callable[[RenditionName], str] = media_playlist_name) -> str:
-    """Return the multivariant playlist that a live player may choose from.
-
-    BANDWIDTH is what the encoder may use, or the measured peak when that is higher, rounded up to two digits: the
-    file so changes rarely, and no listed segment exceeds it.
-    """
-    rates = {}
-    for rendition in window.present():
-        encoder_peak = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * _OVERHEAD // 100
-        peak = _two_digits_up(max(encoder_peak, window.peak(rendition.name)))
-        average = (rendition.video_bitrate + rendition.audio_bitrate) * _OVERHEAD // 100 or peak
-        rates[rendition] = Rates(peak, average)
-    return _multivariant(rates, uri)
+    """Return the multivariant playlist that a live player may choose from: what was encoded, and rates that hold."""
+    rates = {one.name: window.rate(one.name) for one in window.present()}
+    tracks = [
+        Track(rendition=one, shape=window.shape(one), peak=rates[one.name].peak, average=rates[one.name].average)
+        for one in window.present()
+    ]
+    return _multivariant(tracks, uri, independent=window.book is None or window.book.is_independent)
 
 
 def vod_multivariant(book: Book, whole: Mapping[Rendition, list[Segment]]) -> str:
     """Return that of a whole broadcast, with what was measured over all of it, as 4.3.4.2 demands of a finished one."""
-    rates = {rendition: _measured(segments) for rendition, segments in whole.items()}
-    return _multivariant(rates, lambda name: vod_media_name(book.session, name))
+    tracks = []
+    for rendition, segments in whole.items():
+        peak, average = _measured(segments)
+        seen = shape(rendition, book.encoded(rendition.name))
+        tracks.append(Track(rendition=rendition, shape=seen, peak=peak, average=average))
+    return _multivariant(tracks, lambda name: vod_media_name(book.session, name), independent=book.is_independent)
 
 
-def render_multivariant(variants: Iterable[Variant], audio: Iterable[AudioMedia] = ()) -> str:
+def render_multivariant(
+    variants: Iterable[Variant], audio: Iterable[AudioMedia] = (), *, independent: bool = True
+) -> str:
     """Return a multivariant playlist with the variants in the order given: best first."""
-    lines = ["#EXTM3U", _VERSION, _INDEPENDENT]
+    lines = ["#EXTM3U", _VERSION, *([_INDEPENDENT] if independent else [])]
     lines += [f"#EXT-X-MEDIA:{','.join(_media_attributes(one))}" for one in audio]  # 4.3.4.1
     for variant in variants:
         lines += [f"#EXT-X-STREAM-INF:{','.join(_attributes(variant))}", variant.uri]  # 4.3.4.2
     return "\n".join([*lines, ""])
 
 
-def _multivariant(rates: Mapping[Rendition, Rates], uri: Callable[[RenditionName], str]) -> str:
+def _multivariant(tracks: list[Track], uri: Callable[[RenditionName], str], *, independent: bool) -> str:
     """Return the playlist of these renditions; those that are the sound of others are no variants themselves."""
-    known = {rendition.name: rendition for rendition in rates}
-    groups = {one.audio_group: known[one.audio_group] for one in rates if one.audio_group and one.audio_group in known}
+    known = {track.rendition.name: track for track in tracks}
+    names = [track.rendition.audio_group for track in tracks]
+    groups = {name: known[name] for name in names if name is not None and name in known}
     variants = []
-    for rendition, own in rates.items():
-        if rendition.name in groups and rendition.audio_group != rendition.name:
+    for track in tracks:
+        name, group = track.rendition.name, track.rendition.audio_group
+        if name in groups and group != name:
             continue
-        sound = groups.get(rendition.audio_group) if rendition.audio_group else None
-        if sound is None or sound is rendition:
-            variants.append(_variant(rendition, uri(rendition.name), own, codecs(rendition), sound))
-            continue
-        # 4.3.4.2: the peak of all that is played together
-        both = Rates(own.peak + rates[sound].peak, own.average + rates[sound].average)
-        parts = (codecs(rendition), codecs(sound))
-        variants.append(_variant(rendition, uri(rendition.name), both, ",".join(parts) if all(parts) else "", sound))
-    audio = [AudioMedia(group=one.name, uri=uri(one.name), channels=one.audio_channels) for one in groups.values()]
-    return render_multivariant(variants, audio)
+        sound = groups.get(group) if group else None
+        variants.append(_variant(track, uri(name), sound))
+    audio = [AudioMedia(group=name, uri=uri(name), channels=one.shape.channels) for name, one in groups.items()]
+    return render_multivariant(variants, audio, independent=independent)
 
 
-def _variant(rendition: Rendition, uri: str, rates: Rates, codecs: str, sound: Rendition | None) -> Variant:
+def _variant(track: Track, uri: str, sound: Track | None) -> Variant:
+    """Return the variant; 4.3.4.2: the rates and codecs of all that is played together."""
+    parts = [track] if sound is None or sound is track else [track, sound]
+    peak, average = sum(part.peak for part in parts), sum(part.average for part in parts)
+    codecs = [part.shape.codecs for part in parts]
     return Variant(
         uri=uri,
-        bandwidth=BitsPerSecond(max(1, rates.peak)),
-        average_bandwidth=BitsPerSecond(max(1, min(rates.average, rates.peak))),
-        codecs=codecs,
-        width=rendition.width,
-        height=rendition.height,
-        fps=rendition.fps,
-        audio=None if sound is None else sound.name,
+        bandwidth=BitsPerSecond(max(1, peak)),
+        average_bandwidth=BitsPerSecond(max(1, min(average, peak))),
+        codecs=",".join(codecs) if all(codecs) else "",
+        width=track.shape.width,
+        height=track.shape.height,
+        fps=track.shape.fps,
+        audio=None if sound is None else sound.rendition.name,
     )
 
 
-def _measured(segments: list[Segment]) -> Rates:
+def _measured(segments: list[Segment]) -> tuple[int, int]:
+    """Return the peak and the average bit rate of what the store has."""
     stored = [segment for segment in segments if not segment.gap]
     rate, target = PeakRate(), max(1, int(max(segment.duration for segment in stored) + 0.5))
     for segment in stored:
         rate.add(segment.size, round(segment.duration * MICRO), target)
     average = int(sum(segment.size for segment in stored) * 8 / sum(segment.duration for segment in stored))
-    return Rates(rate.peak, average)
+    return rate.peak, average
 
 
 def _attributes(variant: Variant) -> list[str]:
@@ -140,8 +144,3 @@ def _media_attributes(media: AudioMedia) -> list[str]:
     attributes = ["TYPE=AUDIO", f'GROUP-ID="{media.group}"', 'NAME="Main"', "DEFAULT=YES", "AUTOSELECT=YES"]
     attributes += [f'CHANNELS="{media.channels}"'] if media.channels else []
     return [*attributes, f'URI="{media.uri}"']
-
-
-def _two_digits_up(value: int) -> int:
-    step = int(10 ** max(0, len(str(value)) - 2))
-    return -(-value // step) * step

@@ -16,7 +16,7 @@ from streamkit.types import SessionId, UnixTime
 # 4.3.1.2, 7: decimals in EXTINF need 3, EXT-X-MAP beside them 6. A session keeps to one container, and so every
 # playlist of it to one version, even while it lists nothing but gaps and has no EXT-X-MAP.
 _VERSION, _VERSION_WITH_MAP = "#EXT-X-VERSION:3", "#EXT-X-VERSION:6"
-_INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment begins with a key frame
+_INDEPENDENT = "#EXT-X-INDEPENDENT-SEGMENTS"  # 4.3.5.1: every segment can be decoded without another
 _NO_KEY = "#EXT-X-KEY:METHOD=NONE"
 
 
@@ -91,7 +91,7 @@ def head_text(first: Segment, *, target_duration: int, kind: str | None = None) 
     head = [
         "#EXTM3U",  # 4.3.1.1
         _VERSION_WITH_MAP if first.init else _VERSION,
-        _INDEPENDENT,
+        *([_INDEPENDENT] if first.independent else []),
         f"#EXT-X-TARGETDURATION:{target_duration}",  # 4.3.3.1
         f"#EXT-X-MEDIA-SEQUENCE:{first.sequence}",  # 4.3.3.2
         # 4.3.3.3: a tag that is still listed counts for the segments after it, one that slid out counts here

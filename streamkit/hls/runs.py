@@ -1,7 +1,8 @@
 """The lives of the encoder within one session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from streamkit.hls.encoded import Encoded
 from streamkit.hls.segments import MICRO
 from streamkit.types import FIRST_TIMESTAMP, Rendition, RenditionName, SegmentFormat
 
@@ -30,6 +31,8 @@ class Run:
     starts_at: int = FIRST_TIMESTAMP
     anchor_us: int | None = None
     ended: bool = False
+    encoded: dict[RenditionName, Encoded] = field(default_factory=dict)
+    """What was seen of each rendition."""
 
     def ends_before(self) -> int:
         """Return a whole second that the timestamps of its media do not reach, with one to spare."""

@@ -33,6 +33,7 @@ class Segment:
     before it. `gap` says that there is no media to fetch under its name (EXT-X-GAP); its `state` may still be
     CLOSED when the segment is only late. `init` names the initialization section that the segment needs (EXT-X-MAP).
     `key_uri` is where the key is that it is encrypted with (EXT-X-KEY), None when it is not encrypted.
+    `independent` is False once any segment of the session was seen to need the one before it (4.3.5.1).
     """
 
     session: SessionId
@@ -48,3 +49,4 @@ class Segment:
     gap: bool = False
     init: str | None = None
     key_uri: str | None = None
+    independent: bool = True

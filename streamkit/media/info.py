@@ -96,10 +96,14 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
-    """What is inside a file; None for a medium that it has no sample of."""
+    """What is inside a file; None for a medium that it has no sample of.
+
+    `is_complete`: every track that it announces, and that can be read here, has a sample in what was read.
+    """
 
     video: VideoInfo | None
     audio: AudioInfo | None
+    is_complete: bool = True
 
     @property
     def codecs(self) -> str:

@@ -46,7 +46,9 @@ def read(segment: bytes, init: bytes) -> MediaInfo:
     if not found:
         raise MediaError("it holds no sample of its initialization section's tracks")
     return MediaInfo(
-        video=_video(*found[True]) if True in found else None, audio=_audio(*found[False]) if False in found else None
+        video=_video(*found[True]) if True in found else None,
+        audio=_audio(*found[False]) if False in found else None,
+        is_complete=all(one.times for one in samples.values()),
     )
 
 

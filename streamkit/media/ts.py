@@ -59,7 +59,11 @@ def read(data: bytes) -> MediaInfo:
     sound = next((one for one in streams if one.kind not in _VIDEO and one.packets), None)
     if video is None and sound is None:
         raise MediaError("it holds neither video nor audio that can be read")
-    return MediaInfo(video=None if video is None else _video(video), audio=None if sound is None else _audio(sound))
+    return MediaInfo(
+        video=None if video is None else _video(video),
+        audio=None if sound is None else _audio(sound),
+        is_complete=all(one.packets for one in streams),
+    )
 
 
 def _streams(data: bytes) -> list[_Stream]:

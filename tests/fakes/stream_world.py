@@ -12,6 +12,7 @@ import pytest
 from actors import broadcast, bucket, encoding, ending, life, stream
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.names import segment_name
+from streamkit.media.info import MediaInfo
 from streamkit.messages import (
     BeginPublish,
     EncoderExited,
@@ -210,7 +211,13 @@ class StreamWorld:
         for sequence in range(segments):
             self.segment(sequence)
 
-    def segment(self, sequence: int, renditions: tuple[str, ...] = ("720p", "480p"), run: int | None = None) -> None:
+    def segment(
+        self,
+        sequence: int,
+        renditions: tuple[str, ...] = ("720p", "480p"),
+        run: int | None = None,
+        media: MediaInfo | None = None,
+    ) -> None:
         session = self.snapshot.session
         assert session is not None
         for rendition in renditions:
@@ -228,6 +235,7 @@ class StreamWorld:
                     size=188,
                     duration=Seconds(2.0),
                     closed_at=UnixTime(self.clock.time()),
+                    media=media,
                 )
             )
 

@@ -7,7 +7,7 @@ import pytest
 from hls_kit import Parsed, Stream, new_ledger, rung
 
 from streamkit.hls.codecs import codecs
-from streamkit.hls.live import PeakRate
+from streamkit.hls.rates import PeakRate
 from streamkit.hls.render import render_media, render_vod
 from streamkit.hls.segments import View
 

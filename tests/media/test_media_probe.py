@@ -181,3 +181,25 @@ def test_a_single_frame_has_the_rate_that_was_told() -> None:
 )
 def test_pixels_that_are_not_square_are_shown_wider_or_narrower(aspect: Fraction, size: tuple[int, int]) -> None:
     assert Picture(720, 576, None, aspect).display_size == size
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("mp4", [False, True], ids=["mpegts", "fmp4"])
+def test_a_file_is_read_no_further_than_it_takes(
+    *, mp4: bool, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(f"{X264} -profile:v high -level 3.1 -c:a aac -ac 2", mp4=mp4, video="320x180@30")
+    segment, init = tmp_path / "s", tmp_path / "i"
+    segment.write_bytes(made.segment)
+    init.write_bytes(made.init or b"")
+    whole = probe.read(made.segment, made.init)
+    header = init if mp4 else None
+    monkeypatch.setattr(probe, "_BEGINNING", 40 * 188)
+    found = probe.read_file(segment, header)
+    assert found.codecs == whole.codecs, "audio begins behind the first part of MPEG-TS"
+    assert found.is_complete
+    first = probe.read_first_picture(segment, header)
+    assert first.video is not None
+    assert first.video.starts_with_idr
+    monkeypatch.setattr(probe, "_MOST", 40 * 188)
+    assert probe.read_file(segment, header).is_complete is mp4
