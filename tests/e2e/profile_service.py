@@ -87,9 +87,9 @@ def configuration(folder: Path, ffmpeg: Path) -> str:
     return CONFIGURATION % {"ffmpeg": ffmpeg, "folder": folder}
 
 
-def embedded(folder: Path, ffmpeg: Path) -> Service:
+def embedded(folder: Path, ffmpeg: Path, template: str = CONFIGURATION) -> Service:
     """Start `serve --embedded` with this FFmpeg."""
-    (folder / "streamkit.yaml").write_text(configuration(folder, ffmpeg))
+    (folder / "streamkit.yaml").write_text(template % {"ffmpeg": ffmpeg, "folder": folder})
     port, rtmp_port = free_port(), free_port()
     variables = {
         "SERVER_PORT": str(port),

@@ -47,12 +47,27 @@ def chromium() -> Path | None:
     return _which("chromium") or _which("chromium-browser")
 
 
+def gstreamer() -> Path | None:
+    """Return gst-launch-1.0, if the plugins for HLS over HTTP, H.264 and AAC are there too."""
+    folders = list(Path("/usr/lib").glob("*/gstreamer-1.0"))
+    needed = ("libgstadaptivedemux2.so", "libgstsoup.so", "libgstmpegtsdemux.so", "libgstlibav.so", "libgstplayback.so")
+    return _which("gst-launch-1.0") if any(all((one / name).exists() for name in needed) for one in folders) else None
+
+
+def hls_js() -> Path | None:
+    """Return the player that `make setup` fetched for StreamKit's page."""
+    path = Path(__file__).parents[2] / "streamkit/web/static/vendor/hls.min.js"
+    return path if path.exists() else None
+
+
 TOOLS: dict[str, Callable[[], Path | None]] = {
     "PostgreSQL": postgres_bin,
     "nginx with the rtmp module": nginx_with_rtmp,
     "rclone": rclone,
     "FFmpeg": ffmpeg,
     "Chromium": chromium,
+    "GStreamer": gstreamer,
+    "hls.js": hls_js,
 }
 
 
@@ -67,7 +82,7 @@ def require(name: str) -> Path:
     found = TOOLS[name]()
     if found is not None:
         return found
-    reason = f"{name} is not installed; `scripts/install-test-tools` installs it on Debian"
+    reason = f"{name} is not installed; `make test` installs it on Debian"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

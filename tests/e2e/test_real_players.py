@@ -1,0 +1,120 @@
+"""Real players watch broadcasts for a minute, while their publisher dies and comes back."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import real_players
+from profile_service import Service, embedded
+from real_players import Player, Watched
+from servers import tools
+from servers.publishing import Publisher
+from servers.waiting import wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(240)]
+
+KEYS = ("mpegts", "fmp4")
+MINUTE = 60.0
+KILLED_AT, AWAY = 25.0, 10.0  # seconds into it, and for how long: longer than what players have in hand
+EVERY = 0.25
+TARGET = 2.0  # seconds that a segment has at most
+TOLERANCE = 2 * TARGET
+"""A player learns of the first new segment when it loads the playlist again, at most a target duration later (RFC 8216
+6.3.4), and may want a second one before it goes on."""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    started = embedded(tmp_path, tools.require("FFmpeg"), CONFIGURATION)
+    yield started
+    started.close()
+
+
+CONFIGURATION = """
+server: {host: 127.0.0.1}
+embedded: {data_dir: %(folder)s/data}
+encoder: {ffmpeg: "%(ffmpeg)s", start_timeout: 60.0}
+sessions: {connect_timeout: 60.0}
+ladders:
+  default:
+    renditions: &small
+      - {name: 180p, height: 180, video_bitrate: 300k, preset: ultrafast}
+      - {name: 90p, height: 90, video_bitrate: 150k, preset: ultrafast}
+  cmaf: {segment_format: fmp4, renditions: *small}
+streams:
+  - {match: fmp4, ladder: cmaf}
+"""
+
+
+def closed_segments(service: Service, key: str) -> int:
+    """Return how many segments of a stream that is live were closed, 0 of any other."""
+    streams = service.client.get("/stats").json()["streams"]
+    return next((one["segments_closed"] for one in streams if (one["stream_key"], one["state"]) == (key, "live")), 0)
+
+
+def players(stack: ExitStack, chromium: str, folder: Path, site: str, key: str) -> dict[str, Player]:
+    """Return the players, each of which has begun to watch the stream."""
+    folder.mkdir()
+    url = f"{site}/hls/{key}/playlist.m3u8"
+    return {
+        "Chromium": real_players.chromium(stack, chromium, folder / "native", site, url, None),
+        "hls.js": real_players.chromium(stack, chromium, folder / "hls.js", site, url, tools.require("hls.js")),
+        "FFmpeg": real_players.ffmpeg(stack, tools.require("FFmpeg"), folder / "ffmpeg.log", url),
+        "GStreamer": real_players.gstreamer(stack, tools.require("GStreamer"), folder / "gstreamer.log", url),
+    }
+
+
+def test_players_go_on_over_a_reconnect(
+    service: Service,
+    push: Callable[..., Publisher],
+    make_source: Callable[..., Path],
+    chromium_path: str,
+    tmp_path: Path,
+) -> None:
+    source, site = make_source(width=320, height=180), str(service.client.base_url).rstrip("/")
+
+    def publish() -> list[Publisher]:
+        return [push(f"rtmp://127.0.0.1:{service.rtmp_port}/live/{key}", source) for key in KEYS]
+
+    def closed(count: int) -> bool:
+        return all(closed_segments(service, key) >= count for key in KEYS)
+
+    publishers = publish()
+    wait_until(lambda: closed(8), 60, "four segments of both renditions", every=0.2)
+    with ExitStack() as stack:
+        watched = {
+            f"{name} with {key}": Watched(player)
+            for key in KEYS
+            for name, player in players(stack, chromium_path, tmp_path / key, site, key).items()
+        }
+        for name, one in watched.items():
+            wait_until(lambda one=one: one.has_begun, 30, f"picture and sound in {name}", every=EVERY)
+        for one in watched.values():
+            one.samples.clear()
+        began = time.monotonic()
+        watch(watched, began + KILLED_AT)
+        for publisher in publishers:
+            publisher.kill()
+        died = time.monotonic()
+        watch(watched, died + AWAY)
+        publish()
+        back = watch(watched, began + MINUTE, lambda: closed(1))
+        problems = {name: one.player.problems() for name, one in watched.items()}
+    assert not any(problems.values()), problems
+    patience = back - died + TOLERANCE
+    found = {name: (round(one.lasted - one.played, 1), round(one.longest_stop, 1)) for name, one in watched.items()}
+    assert all(max(behind, stop) < patience for behind, stop in found.values()), (patience, found)
+
+
+def watch(watched: dict[str, Watched], until: float, sign: Callable[[], bool] = lambda: True) -> float:
+    """Sample the players until then, and return when `sign` was there first."""
+    seen = 0.0
+    while time.monotonic() < until:
+        for one in watched.values():
+            one.sample()
+        if not seen and sign():
+            seen = time.monotonic()
+        time.sleep(EVERY)
+    return seen
