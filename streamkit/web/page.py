@@ -132,7 +132,7 @@ def content_security_policies(settings: Settings) -> tuple[str, str]:
 
     hls.js runs its work in a blob: worker and hands media over as blob: URLs; Swagger UI styles elements inline.
     """
-    elsewhere = " ".join(_media_origins(settings))
+    elsewhere = " ".join([*_media_origins(settings), *_origins(settings.encryption.key_url_base)])
     common = "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     player = (
         f"{common}; style-src 'self'; img-src 'self' data:; worker-src 'self' blob:; "
@@ -145,11 +145,15 @@ def content_security_policies(settings: Settings) -> tuple[str, str]:
 def _media_origins(settings: Settings) -> list[str]:
     """Return the origins that segments may be redirected to."""
     if settings.hls.cdn_base_url:
-        url = urlsplit(settings.hls.cdn_base_url)
-        return [f"{url.scheme}://{url.netloc}"]
+        return _origins(settings.hls.cdn_base_url)
     if settings.hls.delivery == "presign":
         return [f"{'https' if settings.storage.use_ssl else 'http'}://{settings.storage.endpoint}"]
     return []
+
+
+def _origins(base: str) -> list[str]:
+    url = urlsplit(base)
+    return [f"{url.scheme}://{url.netloc}"] if base else []
 
 
 def _read(name: str, csp: str = "") -> Asset:

@@ -5,6 +5,7 @@ import pytest
 from fakes.front_end import FrontEnd
 
 from streamkit.settings import HlsSettings, Settings, StorageSettings
+from streamkit.settings_encryption import EncryptionSettings
 from streamkit.web.page import STATIC, content_security_policies
 
 OWN = sorted(path for path in STATIC.iterdir() if path.is_file())
@@ -57,4 +58,6 @@ def test_the_policy_lets_players_follow_the_redirects_that_are_configured() -> N
     assert "connect-src 'self' https://cdn.test;" in content_security_policies(cdn)[0]
     presign = Settings(hls=HlsSettings(delivery="presign"), storage=StorageSettings(endpoint="s3.test", use_ssl=True))
     assert "connect-src 'self' https://s3.test;" in content_security_policies(presign)[0]
+    keys = Settings(encryption=EncryptionSettings(key_url_base="https://keys.test:444/kit"))
+    assert re.search(r"connect-src 'self' https://keys\.test:444;", content_security_policies(keys)[0])
     assert "http" not in content_security_policies(Settings())[0]

@@ -107,12 +107,14 @@ function element(tag, className) {
 // ---- the player
 
 const address = (key) => `/hls/${encodeURIComponent(key)}/playlist.m3u8`;
+const token = new URLSearchParams(location.search).get("token"); // for encrypted streams
+const withToken = (url) => (token ? `${url}?token=${encodeURIComponent(token)}` : url);
 
 function play(key) {
   playing = key;
   session = streams.find((stream) => stream.stream_key === key)?.session || "";
   say("Loading …");
-  const url = address(key);
+  const url = withToken(address(key));
   if (window.Hls?.isSupported()) playWithHlsJs(url);
   else if (video.canPlayType("application/vnd.apple.mpegurl")) video.src = url;
   else say("This browser cannot play HLS itself, and hls.js is not installed: run make setup on the server.");
@@ -121,7 +123,8 @@ function play(key) {
 function playWithHlsJs(url) {
   hls = new window.Hls({ liveSyncDurationCount: 3, backBufferLength: 30 });
   hls.on(window.Hls.Events.ERROR, (_event, data) => {
-    if (!data.fatal) return;
+    const refused = data.details === window.Hls.ErrorDetails.KEY_LOAD_ERROR && [401, 403].includes(data.response?.code);
+    if (!data.fatal && !refused) return;
     if (data.type === window.Hls.ErrorTypes.MEDIA_ERROR && !retry) return hls.recoverMediaError();
     again(sentence(data.response?.code, data.details));
   });
@@ -130,6 +133,7 @@ function playWithHlsJs(url) {
 }
 
 function sentence(status, details) {
+  if (status === 401 || status === 403) return "This stream is encrypted: open this page with &token= and a token for it.";
   if (status === 404) return "This stream is not live yet. The player starts by itself when it is.";
   if (status === 422) return "This is not a valid stream key.";
   if (status === 503) return "The recording cannot be reached now. Trying again …";
