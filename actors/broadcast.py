@@ -43,6 +43,7 @@ class Broadcast:
     def __init__(self, key: StreamKey, services: Services, owner: Ref) -> None:
         self._key = key
         self._services = services
+        self._is_kept = services.settings.keep_for(key).archive
         self._bucket = Bucket(key, services, owner)
         self._rows = Rows(key, services.database)
         self._extra = {"key": key}
@@ -60,7 +61,7 @@ class Broadcast:
         self._replay()
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
-        self._playlists = Playlists(self._ledger, self._bucket, self._record)
+        self._playlists = Playlists(self._ledger, self._bucket, self._record, is_kept=self._is_kept)
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
         self._started_at: UnixTime | None = None  # of the publish
@@ -259,7 +260,7 @@ class Broadcast:
     def cut_clip(self, message: CutClip) -> None:
         """Answer with whole segments of a broadcast that the ledger knows."""
         if message.answer is not None:
-            message.answer.set_result(cut_ledger(self._ledger, message.session, message.span))
+            message.answer.set_result(cut_ledger(self._ledger, message.session, message.span, is_kept=self._is_kept))
 
     # ---- views
 
@@ -269,6 +270,8 @@ class Broadcast:
             key=self._key,
             state=self._state,
             session=self._ledger.session,
+            sessions=self._ledger.sessions,
+            listed_from=self._ledger.listed_from,
             started_at=self._started_at,
             stopped_at=self._stopped_at,
             source=source,

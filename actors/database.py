@@ -2,7 +2,9 @@
 
 Receives  SaveStream, SaveSession, SaveSegment, RecallStream (StreamActor); ReconcileStreams (Supervisor); ListStreams,
           FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip, DeleteClip,
-          FindClip, ListClips (front end, ask); FlushDatabase (composition root, ask); Wake (timer, its own loop)
+          FindClip, ListClips (front end, ask); ListArchives, ExpireSession, SessionUnlisted, SessionRemoved,
+          FindNeeded, FindLeftovers, LeftoversRemoved (Retention, ask); FlushDatabase (composition root, ask); Wake
+          (timer, its own loop)
 Tells     StreamRecalled (StreamActor)
 Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
 Its death loses the rows that wait; streams go on without it.
@@ -35,10 +37,15 @@ from streamkit.messages import (
     CheckDatabase,
     CountStreams,
     DeleteClip,
+    ExpireSession,
     FindClip,
+    FindLeftovers,
+    FindNeeded,
     FindStream,
     FinishClip,
     FlushDatabase,
+    LeftoversRemoved,
+    ListArchives,
     ListClips,
     ListSegments,
     ListSessions,
@@ -48,6 +55,8 @@ from streamkit.messages import (
     SaveSegment,
     SaveSession,
     SaveStream,
+    SessionRemoved,
+    SessionUnlisted,
     Wake,
 )
 from streamkit.types import Seconds, StreamKey
@@ -130,6 +139,20 @@ class DatabaseActor(BaseActor):
                 return self._read(partial(self._repository.archive.find_clip, message))
             case ListClips():
                 return self._read(partial(self._repository.archive.list_clips, message))
+            case ListArchives():
+                return self._read(partial(self._repository.retention.list_archives, message))
+            case ExpireSession():
+                return self._read(partial(self._repository.retention.expire, message))
+            case SessionUnlisted():
+                return self._read(partial(self._repository.retention.unlisted, message))
+            case SessionRemoved():
+                return self._read(partial(self._repository.retention.removed, message))
+            case FindNeeded():
+                return self._read(partial(self._repository.retention.needed, message))
+            case FindLeftovers():
+                return self._read(partial(self._repository.retention.leftovers, message))
+            case LeftoversRemoved():
+                return self._read(partial(self._repository.retention.leftovers_removed, message))
             case FlushDatabase():
                 return self._flush(message)
             case Wake():

@@ -21,8 +21,11 @@ from streamkit.types import SessionId
 class Playlists:
     """`record` journals an event of the ledger and applies it."""
 
-    def __init__(self, ledger: Ledger, bucket: Bucket, record: Callable[[Event | None], bool]) -> None:
+    def __init__(
+        self, ledger: Ledger, bucket: Bucket, record: Callable[[Event | None], bool], *, is_kept: bool = True
+    ) -> None:
         self._ledger = ledger
+        self._is_kept = is_kept  # as a recording: else there are no playlists of whole broadcasts
         self._bucket = bucket
         self._record = record
         self._shown: dict[View, dict[str, tuple[SessionId | None, bool, int]]] = {}
@@ -91,7 +94,7 @@ class Playlists:
         for session in self._ledger.unarchived():
             if not self._ledger.is_drained(session):
                 continue
-            files = self._render_whole(session)
+            files = self._render_whole(session) if self._is_kept else {}
             self._bucket.put(files, entry=vod_multivariant_name(session))
             if self._bucket.has(files):
                 self._record(self._ledger.archive(session))

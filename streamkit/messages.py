@@ -568,6 +568,80 @@ class ListClips(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListArchives(Message):
+    """Retention -> Database (ask): answer is a concurrent Future of tuple[ArchiveRow, ...], oldest first.
+
+    Ended sessions that are not removed: those that are about to go, and with `all_kept` the kept ones as well. What a
+    session takes is known some minutes after its end, when its last uploads are in their rows.
+    """
+
+    all_kept: bool
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireSession(Message):
+    """Retention -> Database (ask): nothing may refer to the session any more. Answer: a concurrent Future of bool."""
+
+    key: StreamKey
+    session: SessionId
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUnlisted(Message):
+    """Retention -> Database (ask): its playlists are gone, its objects may go then. Answer: a concurrent Future."""
+
+    key: StreamKey
+    session: SessionId
+    remove_after: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRemoved(Message):
+    """Retention -> Database (ask): its objects are gone, but for those that clips need. Answer: a concurrent Future."""
+
+    key: StreamKey
+    session: SessionId
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindNeeded(Message):
+    """Retention -> Database (ask): which numbers of the session do clips need at `at`, deleted ones until their time?
+
+    Answer: a concurrent Future of tuple[range, ...].
+    """
+
+    key: StreamKey
+    session: SessionId
+    at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindLeftovers(Message):
+    """Retention -> Database (ask): names of the session's stored segments with numbers below `before`.
+
+    Answer: a concurrent Future of tuple[str, ...], at most `limit` that no clip needs.
+    """
+
+    key: StreamKey
+    session: SessionId
+    before: MediaSequence
+    at: UnixTime
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftoversRemoved(Message):
+    """Retention -> Database (ask): these segments are gone, and so go their rows. Answer: a concurrent Future."""
+
+    key: StreamKey
+    session: SessionId
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CountStreams(Message):
     """Front end -> Database (ask): answer is a concurrent Future of StreamCounts."""
 

@@ -23,6 +23,7 @@ from sanic import Sanic
 from actors.base import Ref
 from actors.database import DatabaseActor
 from actors.folder_watch import FolderWatch
+from actors.retention import Retention
 from actors.services import STATE_FOLDER, Services
 from actors.supervisor import Supervisor
 from actors.timers import Timers
@@ -122,6 +123,9 @@ class Service:
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
         )
         self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)
+        Retention.start(
+            settings=settings, store=store, database=self.database, board=self.board, timers=timers
+        )  # stopped with all other actors
         stack.callback(self._stop_actors)
 
     def create_app(self) -> Sanic[Any, Any]:

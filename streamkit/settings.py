@@ -5,7 +5,7 @@ Reading it (YAML with line numbers, environment over YAML, every problem at once
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -25,8 +25,8 @@ from streamkit.settings_fields import (
     wrong,
 )
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
-from streamkit.settings_retention import RetentionSettings
-from streamkit.types import DvrKind, Seconds, SegmentFormat, StreamKey
+from streamkit.settings_retention import Age, Bytes, RetentionSettings
+from streamkit.types import DvrKind, Keep, Seconds, SegmentFormat, StreamKey
 
 
 class ServerSettings(Section):
@@ -172,6 +172,9 @@ class StreamRule(Section):
     window: Annotated[float, Field(ge=6, le=86400)] | None = None
     dvr: Literal["none", "sliding", "event"] | None = None
     dvr_window: DvrDuration | None = None
+    archive: bool | None = None
+    max_age: Age | None = None
+    max_bytes: Bytes | None = None
     encryption: EncryptionMethod | None = None
 
 
@@ -285,3 +288,29 @@ class Settings(Section):
         """Return for how many segments of `key` one encryption key is; 0 when they are not encrypted."""
         method = self.rule_for(key).encryption or self.encryption.method
         return self.encryption.key_rotation if method == "aes-128" else 0
+
+    @property
+    def deletes_archives(self) -> bool:
+        """Whether anything says that a broadcast is not kept for ever."""
+        places: tuple[RetentionSettings | StreamRule | LadderSettings, ...] = (
+            self.retention,
+            *self.streams,
+            *self.ladders.values(),
+        )
+        return any(one.archive is False or one.max_age or one.max_bytes for one in places)
+
+    def keep_for(self, key: StreamKey) -> Keep:
+        """Return for how long the broadcasts of `key` are kept: as its rule says, else its ladder, else in general."""
+        rule, ladder, general = self.rule_for(key), self.ladders[self.ladder_name_for(key)], self.retention
+        archive = _first(rule.archive, ladder.archive, general.archive)
+        max_age = _first(rule.max_age, ladder.max_age, general.max_age)
+        max_bytes = _first(rule.max_bytes, ladder.max_bytes, general.max_bytes)
+        return Keep(archive=archive, max_age=Seconds(max_age), max_bytes=max_bytes)
+
+
+T = TypeVar("T")
+
+
+def _first(rule: T | None, ladder: T | None, general: T) -> T:
+    found = rule if rule is not None else ladder
+    return general if found is None else found

@@ -25,7 +25,7 @@ def _bits(value: object) -> object:
     return int(bits) if bits.denominator == 1 else value
 
 
-def _seconds(value: object) -> object:
+def seconds_of(value: object) -> object:
     """Return '90s', '15m', '4h' and '30d' in seconds; anything else is left for the type check to refuse."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(match[1]) * _UNITS[match[2]] if match else value
@@ -80,7 +80,7 @@ Container = Annotated[SegmentFormat, BeforeValidator(_container), Field(descript
 Positive = Annotated[float, Field(gt=0)]
 DvrDuration = Annotated[
     float,
-    BeforeValidator(_seconds),
+    BeforeValidator(seconds_of),
     Field(ge=60, le=1_209_600, description="seconds from 60 to 1209600 (30m, 4h and 14d are understood)"),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from streamkit.ffmpeg.encoders import COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
 from streamkit.settings_fields import BitRate, Container, RenditionLabel, Section, wrong
+from streamkit.settings_retention import Age, Bytes
 
 _NO_SEPARATE_AUDIO = "false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
 VIDEO_CODECS = (*ENCODERS, *FRIENDLY_NAMES, COPY)
@@ -93,6 +94,10 @@ class LadderSettings(Section):
     """Default: hls.segment_format."""
     separate_audio: bool = False
     """Sound in renditions of its own (EXT-X-MEDIA) instead of in every video rendition."""
+    archive: bool | None = None
+    max_age: Age | None = None
+    max_bytes: Bytes | None = None
+    """Default of the three: the same keys of `retention`."""
     renditions: Annotated[tuple[RenditionSettings, ...], Field(min_length=1, max_length=16)]
 
     @model_validator(mode="after")

@@ -53,6 +53,10 @@ class StreamSnapshot:
     key: StreamKey
     state: StreamState
     session: SessionId | None = None
+    sessions: tuple[SessionId, ...] = ()
+    """Every session that the stream's actor still does something for."""
+    listed_from: int | None = None
+    """The first number of `session` that a playlist in the bucket lists, or will list while it goes on."""
     started_at: UnixTime | None = None
     stopped_at: UnixTime | None = None
     source: SourceInfo | None = None

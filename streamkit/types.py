@@ -109,6 +109,15 @@ class SegmentFormat(StrEnum):
         return ".m4s" if self is SegmentFormat.FMP4 else ".ts"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """For how long a stream's broadcasts are kept. 0 is no limit; `max_bytes` is of all its ended ones together."""
+
+    archive: bool = True
+    max_age: Seconds = Seconds(0.0)
+    max_bytes: int = 0
+
+
 class SourceKind(StrEnum):
     """Where a stream's FLV comes from."""
 

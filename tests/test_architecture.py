@@ -32,6 +32,7 @@ PURE = sorted(
         "streamkit/rtmp/sequence.py",
         "streamkit/rtmp/amf0.py",
         "streamkit/rtmp/headers.py",
+        "streamkit/retention.py",
         "streamkit/web/dialects.py",
         "streamkit/web/clip_requests.py",
         "streamkit/web/conditional.py",

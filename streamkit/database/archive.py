@@ -55,8 +55,25 @@ class Archive:
         return await self._set(message, state="ready")
 
     async def delete_clip(self, message: DeleteClip) -> bool:
-        """Note that the clip's playlists are gone, and when nobody needs its segments for it any more."""
-        return await self._set(message, state="deleted", remove_after=moment(message.remove_after))
+        """Note that the clip's playlists are gone, and when nobody needs its segments for it any more.
+
+        A session that was removed but for those is looked at again then.
+        """
+        until = moment(message.remove_after)
+        of_clip = sa.select(clips.c.session).where(_is_clip(message.key, message.clip)).scalar_subquery()
+        again = (
+            sa.update(sessions)
+            .where(
+                sessions.c.stream_key == message.key,
+                sessions.c.session == of_clip,
+                sessions.c.removed_at.is_not(None),
+            )
+            .values(removed_at=None, remove_after=until)
+        )
+        is_there = await self._set(message, state="deleted", remove_after=until)
+        async with self._changing() as connection:
+            await connection.execute(again)
+        return is_there
 
     async def find_clip(self, message: FindClip) -> ClipRow | None:
         """Return the clip unless it was deleted."""

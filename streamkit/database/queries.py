@@ -139,8 +139,8 @@ def to_stream(record: Any) -> StreamRow:
         id=record["id"],
         stream_key=record["stream_key"],
         status=StreamState(record["state"]),
-        started_at=_time_or_none(record["started_at"]),
-        stopped_at=_time_or_none(record["stopped_at"]),
+        started_at=time_or_none(record["started_at"]),
+        stopped_at=time_or_none(record["stopped_at"]),
         created_at=to_time(record["created_at"]),
         updated_at=to_time(record["updated_at"]),
         last_error=record["last_error"],
@@ -155,9 +155,10 @@ def to_session(record: Any) -> SessionRow:
         session=record["session"],
         status=StreamState(record["status"]),
         started_at=to_time(record["started_at"]),
-        ended_at=_time_or_none(record["ended_at"]),
+        ended_at=time_or_none(record["ended_at"]),
         end_reason=record["end_reason"],
         renditions=tuple(record["renditions"]),
+        expired_at=time_or_none(record["expired_at"]),
     )
 
 
@@ -209,5 +210,5 @@ def to_time(moment: datetime) -> UnixTime:
     return UnixTime((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def _time_or_none(moment: datetime | None) -> UnixTime | None:
+def time_or_none(moment: datetime | None) -> UnixTime | None:
     return None if moment is None else to_time(moment)

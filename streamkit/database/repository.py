@@ -32,6 +32,7 @@ from streamkit.database.connection import (
     unavailable,
 )
 from streamkit.database.migrate import upgrade
+from streamkit.database.retention import RetentionRows
 from streamkit.database.rows import Page, SegmentRow, SessionRow, StreamCounts, StreamRow
 from streamkit.database.upserts import Statement, statements
 from streamkit.errors import DatabaseUnavailableError, StreamKitError
@@ -76,7 +77,9 @@ class Repository:
         self._database: Database | None = None
         self._problem: str | None = f"the database {describe(url)} has not been reached yet"
         self.archive = Archive(self._reading, self._changing)
-        """Clips, and what retention does."""
+        """Clips."""
+        self.retention = RetentionRows(self._reading, self._changing)
+        """What retention did to sessions."""
 
     async def carry_out(self, work: Work) -> Outcome:
         """Migrate and connect if that was not done since the last failure, then do the work.

@@ -53,6 +53,8 @@ class SessionRow:
     ended_at: UnixTime | None
     end_reason: str | None
     renditions: tuple[RenditionName, ...]
+    expired_at: UnixTime | None = None
+    """When retention decided that it is not kept; its playlists are gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,20 @@ class SegmentRow:
     program_date_time: UnixTime
     discontinuity: bool
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveRow:
+    """An ended session that the store still has something of. `bytes` of its stored segments."""
+
+    stream_key: StreamKey
+    session: SessionId
+    started_at: UnixTime
+    ended_at: UnixTime
+    renditions: tuple[RenditionName, ...]
+    bytes: int
+    expired_at: UnixTime | None
+    remove_after: UnixTime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,24 +59,30 @@ class Available:
     end: UnixTime
 
 
-def cut_ledger(ledger: Ledger, session: SessionId | None, span: Span) -> Cut | Available | None:
-    """Return the clip of a session (None: the newest that has the range), of what the store has acknowledged."""
+def cut_ledger(
+    ledger: Ledger, session: SessionId | None, span: Span, *, is_kept: bool = True
+) -> Cut | Available | None:
+    """Return the clip of a session (None: the newest that has the range), of what the store has acknowledged.
+
+    Where recordings are not kept, only of what the playlists list: the rest may be on its way out.
+    """
     best: Available | None = None
     for known in ledger.sessions if session is None else (session,):
-        found = _cut_session(ledger, known, span)
+        found = _cut_session(ledger, known, span, is_kept=is_kept)
         if isinstance(found, Cut):
             return found
         best = best or found
     return best
 
 
-def _cut_session(ledger: Ledger, session: SessionId, span: Span) -> Cut | Available | None:
+def _cut_session(ledger: Ledger, session: SessionId, span: Span, *, is_kept: bool) -> Cut | Available | None:
     book, window = ledger.book(session), ledger.window(View.BUCKET)
     if book is None or book.is_empty:
         return None
     if window.book is book:
-        return cut_book(book, span, first=book.first, end=window.cursor)
-    return None if book.ended_at is None else cut_book(book, span, first=book.first, end=book.end)
+        first = book.first if is_kept or window.listed_from is None else window.listed_from
+        return cut_book(book, span, first=first, end=window.cursor)
+    return None if book.ended_at is None or not is_kept else cut_book(book, span, first=book.first, end=book.end)
 
 
 def cut_book(book: Book, span: Span, *, first: int, end: int) -> Cut | Available | None:

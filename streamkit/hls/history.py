@@ -190,6 +190,12 @@ class History:
         return tuple(book.session for book in reversed(self._books))
 
     @property
+    def listed_from(self) -> int | None:
+        """The first number of the newest session that a playlist in the bucket lists; None when none does."""
+        window = self.window(View.BUCKET)
+        return window.listed_from if window.book is not None and window.book is self.book() else None
+
+    @property
     def is_open(self) -> bool:
         """True while the newest session has not ended."""
         return self._open_book() is not None

@@ -84,6 +84,14 @@ class LiveWindow:
         return self.book is not None and self.book.ended_at is not None and self.cursor == self.book.end
 
     @property
+    def listed_from(self) -> int | None:
+        """The first number that the live or the DVR playlists list; None while they list none."""
+        if not self._entries:
+            return None
+        first = self._entries[0].sequence
+        return first if self.dvr is None else min(first, self.dvr.first)
+
+    @property
     def is_released(self) -> bool:
         """True when there is something to list."""
         return bool(self._entries)

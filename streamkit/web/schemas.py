@@ -156,6 +156,7 @@ SCHEMAS: Mapping[str, Schema] = {
         started_at=_TIME,
         ended_at=_or_null(_TIME),
         end_reason=_or_null(_TEXT),
+        expired_at=_or_null({**_TIME, "description": "When retention decided that it is not kept."}),
         renditions=_list(_TEXT),
     ),
     "SessionPage": _object(items=_list(_ref("Session")), **_PAGE),

@@ -86,6 +86,7 @@ def session_view(row: SessionRow) -> dict[str, Any]:
         "started_at": iso_time(row.started_at),
         "ended_at": iso_time(row.ended_at),
         "end_reason": row.end_reason,
+        "expired_at": iso_time(row.expired_at),
         "renditions": list(row.renditions),
     }
 

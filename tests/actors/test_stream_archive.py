@@ -11,7 +11,7 @@ from actors import playlists
 from streamkit.hls.clip import Available, Cut, Span
 from streamkit.messages import CutClip, EndPublish, ObjectStored, UploadPlaylist, UploadSegment
 from streamkit.settings import HlsSettings, SessionSettings, StreamRule
-from streamkit.types import SessionId, UnixTime
+from streamkit.types import SessionId, StreamState, UnixTime
 
 
 def a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **hls: object) -> StreamWorld:
@@ -131,3 +131,22 @@ def test_a_clip_is_cut_out_of_what_the_store_has_while_the_broadcast_goes_on(
     assert isinstance(found, Cut)
     assert (found.first, found.last, found.session) == (3, 4, world.snapshot.session)
     assert cut(world, -4.0, SessionId("s0000000")) is None
+
+
+def test_where_recordings_are_not_kept_there_are_no_playlists_of_the_whole_broadcast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = StreamRule(match=KEY, archive=False, window=6.0)
+    world = StreamWorld(tmp_path, monkeypatch, streams=(rule,), sessions=SessionSettings(reconnect_window=0.0))
+    world.go_live(segments=10)
+    world.store_everything()
+    assert world.snapshot.listed_from == 7
+    found = cut(world, -1000.0)
+    assert isinstance(found, Cut)
+    assert found.first == 7, "what no playlist lists may be on its way out"
+    world.tell(EndPublish(publish=1))
+    world.encoder_exits()
+    world.store_everything()
+    assert not whole(world, f"{world.snapshot.session}.m3u8")
+    assert world.bucket("720p.m3u8").endswith("#EXT-X-ENDLIST\n")
+    assert world.snapshot.state is StreamState.ENDED
