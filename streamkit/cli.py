@@ -156,7 +156,9 @@ def migrate(path: Path | None) -> None:
     help="Look at a live stream once more, after one and a half target durations.",
 )
 def check_stream(*, url: str, segments: int, reload: bool) -> int:
-    """Fetch the HLS stream at URL as a player does, and say which rules of RFC 8216 it keeps.
+    """Fetch the HLS stream at URL as a player does, and say which rules its playlists and media keep.
+
+    Broken rules of RFC 8216 are WRONG; what Apple asks for beyond them is advice.
 
     \b
     Example:

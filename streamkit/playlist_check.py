@@ -1,4 +1,4 @@
-"""`streamkit check`: fetch a stream as a player does, and say which rules of HLS it keeps."""
+"""`streamkit check`: fetch a stream as a player does, and say which rules of HLS its playlists and media keep."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -8,21 +8,19 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 
 from streamkit.errors import StreamKitError
+from streamkit.hls.authoring import advise, advise_variants
 from streamkit.hls.conformance import Finding, check_playlist, check_reload, check_variants
+from streamkit.hls.media_rules import Piece, check_alignment
 from streamkit.hls.parse import Parsed, Variant, parse
+from streamkit.media_check import MediaCheck, WrongAnswerError
 
 TIMEOUT = 10.0
 """Seconds for each request."""
 _MAX_PLAYLIST = 8 * 1024 * 1024  # bytes
 _MAX_SEGMENT = 256 * 1024 * 1024  # bytes
-_TS_PACKET, _TS_SYNC = 188, 0x47
 _PLAYLIST_TYPES = ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
 _HTTP_OK = 200
 _RETRIES = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
-
-
-class _WrongAnswerError(Exception):
-    """What came is no playlist or segment: one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class _Answer:
 
 @dataclass(slots=True)
 class StreamCheck:
-    """One look at the stream at `url`; `segments` of the newest are fetched from each rendition.
+    """One look at the stream at `url`; `segments` of the newest are fetched from each rendition and looked into.
 
     `findings` yields while it looks, and takes one target duration more when `reload` asks for a second look.
     """
@@ -48,52 +46,41 @@ class StreamCheck:
         """Yield what each rule says. Raises StreamKitError when there is no playlist at `url`."""
         try:
             entry, text = self._playlist(self.url)
-        except _WrongAnswerError as error:
+        except WrongAnswerError as error:
             raise StreamKitError(f"there is no playlist to check: {error}") from None
         yield from self._look(entry, text)
 
     def _look(self, entry: _Answer, first: Parsed) -> Iterator[Finding]:
+        where = _name(entry.url)
         yield _type_of(entry)
-        yield from check_playlist(_name(entry.url), first)
-        variants = first.variants if first.is_multivariant else [Variant(entry.url, 0, {})]
-        media: dict[str, tuple[_Answer, Parsed]] = {}
-        for variant in variants:
-            if variant.uri is None:
+        yield from check_playlist(where, first)
+        yield from advise(where, first)
+        media: dict[str, Parsed] = {}
+        pieces: dict[str, list[Piece]] = {}
+        inside = MediaCheck(lambda url: self._get(url, _MAX_SEGMENT).body, _join, _name)
+        for variant in _playlists(entry.url, first):
+            url = _join(entry.url, variant.uri or "")
+            if url in media:
                 continue
-            url = _join(entry.url, variant.uri)
             try:
                 answer, playlist = self._playlist(url)
-            except _WrongAnswerError as error:
+            except WrongAnswerError as error:
                 yield Finding("every media playlist is there", "6.2.1", _name(url), str(error))
                 continue
             yield Finding("every media playlist is there", "6.2.1", _name(url), None)
-            media[url] = answer, playlist
+            media[url] = playlist
             if first.is_multivariant:
                 yield _type_of(answer)
                 yield from check_playlist(_name(url), playlist)
-            yield from self._segments(answer, playlist, variant)
-        yield from check_variants(_name(entry.url), [(_name(url), playlist) for url, (_, playlist) in media.items()])
+                yield from advise(_name(url), playlist)
+            found = pieces.setdefault(_name(url), [])
+            yield from inside.look(answer.url, playlist, variant.attributes, self.segments, found)
+        named = [(_name(url), playlist) for url, playlist in media.items()]
+        yield from check_variants(where, named)
+        yield advise_variants(where, named)
+        yield from check_alignment(pieces)
         if self.reload:
-            yield from self._again({url: playlist for url, (_, playlist) in media.items()})
-
-    def _segments(self, of: _Answer, playlist: Parsed, variant: Variant) -> Iterator[Finding]:
-        """Fetch the newest segments: are they there, are they media, do they keep to BANDWIDTH?"""
-        declared, target = variant.attributes.get("BANDWIDTH", ""), playlist.target or 0
-        entries = [entry for entry in playlist.entries if not entry.gap]
-        for entry in entries[-self.segments :] if self.segments else []:
-            url = _join(of.url, entry.uri)
-            try:
-                body = self._get(url, _MAX_SEGMENT).body
-            except _WrongAnswerError as error:
-                yield Finding("every listed segment is there", "6.2.1", _name(url), str(error))
-                continue
-            yield Finding("every listed segment is there", "6.2.1", _name(url), None if body else "it is empty")
-            if entry.uri.partition("?")[0].endswith(".ts"):
-                yield Finding("an MPEG-TS segment is whole packets", "3.2", _name(url), _broken_packets(body))
-            if declared.isdecimal() and entry.duration and 2 * entry.duration >= target:
-                rate = int(len(body) * 8 / entry.duration)
-                problem = f"{rate} bit/s, declared are {declared}" if rate > int(declared) else None
-                yield Finding("no segment exceeds BANDWIDTH", "4.3.4.2", _name(url), problem)
+            yield from self._again(media)
 
     def _again(self, before: dict[str, Parsed]) -> Iterator[Finding]:
         """Look at the live playlists once more after a target duration and a half: by then each has a new segment."""
@@ -104,7 +91,7 @@ class StreamCheck:
         for url, playlist in live.items():
             try:
                 _, after = self._playlist(url)
-            except _WrongAnswerError as error:
+            except WrongAnswerError as error:
                 yield Finding("every media playlist is there", "6.2.1", _name(url), str(error))
                 continue
             yield from check_reload(_name(url), playlist, after)
@@ -117,55 +104,63 @@ class StreamCheck:
         try:
             text = answer.body.decode()
         except UnicodeDecodeError:
-            raise _WrongAnswerError(f"{_name(url)} is not UTF-8 text") from None
+            raise WrongAnswerError(f"{_name(url)} is not UTF-8 text") from None
         if "#EXT" not in text:
-            raise _WrongAnswerError(f"{_name(url)} is no playlist")
+            raise WrongAnswerError(f"{_name(url)} is no playlist")
         return answer, parse(text)
 
     def _get(self, url: str, limit: int) -> _Answer:
         try:
             if urlsplit(url).scheme not in ("http", "https"):
-                raise _WrongAnswerError(f"{_name(url)} cannot be fetched: it is neither http nor https")
+                raise WrongAnswerError(f"{_name(url)} cannot be fetched: it is neither http nor https")
             response = self._pool.request("GET", url, preload_content=False)
             try:
                 if response.status != _HTTP_OK:
-                    raise _WrongAnswerError(f"{_name(url)} answers {response.status}")
+                    raise WrongAnswerError(f"{_name(url)} answers {response.status}")
                 body = response.read(limit + 1, decode_content=True)
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise _WrongAnswerError(f"{_name(url)} cannot be fetched: {_reason(error)}") from None
+            raise WrongAnswerError(f"{_name(url)} cannot be fetched: {_reason(error)}") from None
         if len(body) > limit:
-            raise _WrongAnswerError(f"{_name(url)} is larger than {limit} bytes")
+            raise WrongAnswerError(f"{_name(url)} is larger than {limit} bytes")
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return _Answer(_join(url, response.url or url), body, media_type)
 
 
+def _playlists(url: str, first: Parsed) -> Iterator[Variant]:
+    """Yield the media playlists of a presentation; the URL of a media playlist is its only one.
+
+    Of an EXT-X-MEDIA nothing is declared that its segments could be compared with alone.
+    """
+    if not first.is_multivariant:
+        yield Variant(url, 0, {})
+        return
+    yield from (variant for variant in first.variants if variant.uri is not None)
+    yield from (Variant(media.uri, media.line, {}) for media in first.media if media.uri is not None)
+
+
 def report(findings: Iterable[Finding]) -> tuple[str, bool]:
-    """Return one line per rule, with what breaks it below, and whether all are kept."""
+    """Return one line per rule, with what breaks it below, and whether all are kept; advice need not be taken."""
     rules: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         rules.setdefault((finding.section, finding.rule), []).append(finding)
-    lines, broken = [], 0
+    lines: list[str] = []
+    counts = {"ok": 0, "WRONG": 0, "advice": 0}
     for (section, rule), places in rules.items():
         wrong = [place for place in places if place.problem is not None]
-        broken += bool(wrong)
-        lines.append(f"{'WRONG' if wrong else 'ok':5}  {section:9}  {rule}")
+        verdict = "ok" if not wrong else "advice" if all(place.is_advice for place in wrong) else "WRONG"
+        counts[verdict] += 1
+        lines.append(f"{verdict:6} {section:9}  {rule}")
         lines += [f"{'':18}{place.where}: {place.problem}" for place in wrong]
-    lines.append(f"{len(rules) - broken} rules are kept, {broken} are broken (sections of RFC 8216)")
-    return "\n".join(lines), not broken
+    told = f"{counts['ok']} rules are kept, {counts['WRONG']} are broken, {counts['advice']} pieces of advice"
+    lines.append(f"{told} (sections of RFC 8216; Apple: its HLS authoring specification)")
+    return "\n".join(lines), not counts["WRONG"]
 
 
 def _type_of(answer: _Answer) -> Finding:
     problem = None if answer.media_type in _PLAYLIST_TYPES else f"it is {answer.media_type or 'missing'}"
     return Finding("a playlist's Content-Type is that of playlists", "4", _name(answer.url), problem)
-
-
-def _broken_packets(body: bytes) -> str | None:
-    if len(body) % _TS_PACKET:
-        return f"{len(body)} bytes are not a multiple of {_TS_PACKET}"
-    wrong = next((at for at in range(0, len(body), _TS_PACKET) if body[at] != _TS_SYNC), None)
-    return None if wrong is None else f"no packet begins at byte {wrong}"
 
 
 def _newest(playlist: Parsed) -> int:

@@ -7,13 +7,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from media.media_kit import run_ffmpeg
+from media.ts_kit import segment
 
 from streamkit import cli
+from streamkit.encryption.cipher import encrypt
 from streamkit.errors import StreamKitError
 from streamkit.playlist_check import StreamCheck, report
 
 MULTIVARIANT = """#EXTM3U
-#EXT-X-STREAM-INF:BANDWIDTH=100000,CODECS="avc1.64001F"
+#EXT-X-STREAM-INF:BANDWIDTH=120000,CODECS="avc1.42C01F,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=25.000
 720p.m3u8
 """
 MEDIA = """#EXTM3U
@@ -25,7 +28,7 @@ MEDIA = """#EXTM3U
 1.ts?token=secret
 """
 END = "#EXT-X-ENDLIST\n"
-SEGMENT = (b"G" + bytes(187)) * 20
+FIRST, SEGMENT = segment(1.0), segment(2.0)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -40,8 +43,8 @@ def site(tmp_path: Path) -> Iterator[str]:
     """Serve tmp_path, with a right stream that has ended in it."""
     (tmp_path / "playlist.m3u8").write_text(MULTIVARIANT)
     (tmp_path / "720p.m3u8").write_text(MEDIA + END)
-    for number in range(2):
-        (tmp_path / f"{number}.ts").write_bytes(SEGMENT)
+    (tmp_path / "0.ts").write_bytes(FIRST)
+    (tmp_path / "1.ts").write_bytes(SEGMENT)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -52,7 +55,8 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 
 def broken(url: str) -> dict[str, str]:
-    return {one.rule: f"{one.where}: {one.problem}" for one in StreamCheck(url).findings() if one.problem is not None}
+    found = [one for one in StreamCheck(url).findings() if one.problem is not None and not one.is_advice]
+    return {one.rule: f"{one.where}: {one.problem}" for one in found}
 
 
 def test_a_right_stream_keeps_every_rule(site: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,9 +76,13 @@ def test_a_media_playlist_can_be_checked_alone(site: str) -> None:
     [
         ("1.ts", None, "every listed segment is there", "1.ts: 1.ts answers 404"),
         ("1.ts", b"", "every listed segment is there", "1.ts: it is empty"),
-        ("1.ts", SEGMENT[:-1], "an MPEG-TS segment is whole packets", "1.ts: 3759 bytes"),
+        ("1.ts", SEGMENT[:-1], "an MPEG-TS segment is whole packets", "1.ts: 13911 bytes"),
         ("1.ts", SEGMENT[:188] + b"X" + SEGMENT[189:], "an MPEG-TS segment is whole packets", "byte 188"),
-        ("1.ts", SEGMENT * 4, "no segment exceeds BANDWIDTH", "120320 bit/s, declared are 100000"),
+        ("1.ts", segment(2.0, padding=200), "no segment exceeds BANDWIDTH", "bit/s, declared are 120000"),
+        ("1.ts", b"G" * 188, "what is inside a segment can be read", "1.ts: it holds neither video nor audio"),
+        ("1.ts", segment(2.1), "timestamps go on", "1.ts: its video begins +0.100 s off"),
+        ("1.ts", segment(2.0, frames=22), "EXTINF is how long", "1.ts: it lasts 0.880 s, its EXTINF is 1"),
+        ("1.ts", segment(2.0, audio=None), "timestamps go on", "1.ts: its audio is gone"),
         ("720p.m3u8", None, "every media playlist is there", "720p.m3u8 answers 404"),
         ("720p.m3u8", b"<html>", "every media playlist is there", "720p.m3u8 is no playlist"),
         ("720p.m3u8", b"\xff\xfe", "every media playlist is there", "not UTF-8"),
@@ -99,9 +107,10 @@ def test_what_is_wrong_is_named(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     found = broken(f"{site}/playlist.m3u8")
-    assert list(found) == [rule]
-    assert said in found[rule]
-    assert "secret" not in found[rule]
+    (told,) = found
+    assert told.startswith(rule)
+    assert said in found[told]
+    assert "secret" not in found[told]
 
 
 def test_a_playlist_of_another_type_is_named(site: str, tmp_path: Path) -> None:
@@ -144,3 +153,96 @@ def test_the_report_has_a_line_per_rule(site: str) -> None:
     text, is_right = report(StreamCheck(f"{site}/playlist.m3u8").findings())
     assert is_right
     assert len(text.splitlines()) == len(set(text.splitlines()))
+
+
+def test_advice_is_shown_and_breaks_nothing(site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "0.ts").write_bytes(segment(1.0, idr=False))
+    assert cli.main(["check", f"{site}/playlist.m3u8"]) == 0
+    said = capsys.readouterr().out
+    assert "advice Apple      every variant has AVERAGE-BANDWIDTH" in said
+    assert "playlist.m3u8: line 2: no AVERAGE-BANDWIDTH" in said
+    assert "0.ts: it begins with another picture" in said
+    assert "0 are broken, " in said
+
+
+def test_claimed_independent_segments_must_be(site: str, tmp_path: Path) -> None:
+    claimed = MEDIA.replace("#EXT-X-VERSION:3", "#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS")
+    (tmp_path / "720p.m3u8").write_text(claimed + END)
+    assert broken(f"{site}/playlist.m3u8") == {}
+    (tmp_path / "1.ts").write_bytes(segment(2.0, idr=False))
+    (rule,) = broken(f"{site}/playlist.m3u8")
+    assert "every segment begins with an IDR" in rule
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule", "said"),
+    [
+        ("avc1.42C01F", "avc1.42C01E", "CODECS names", "it holds avc1.42C01F, declared is avc1.42C01E,mp4a.40.2"),
+        (",mp4a.40.2", "", "CODECS names", "it holds mp4a.40.2"),
+        ("1280x720", "640x360", "RESOLUTION is", "it is to be shown at 1280x720, declared is 640x360"),
+        ("25.000", "20.000", "no segment has more frames", "25.000, declared is 20"),
+    ],
+)
+def test_what_is_declared_must_be_inside(
+    before: str, after: str, rule: str, said: str, site: str, tmp_path: Path
+) -> None:
+    (tmp_path / "playlist.m3u8").write_text(MULTIVARIANT.replace(before, after))
+    (found,) = broken(f"{site}/playlist.m3u8").items()
+    assert found[0].startswith(rule)
+    assert said in found[1]
+
+
+def test_a_number_that_begins_elsewhere_in_another_variant_is_named(site: str, tmp_path: Path) -> None:
+    second = MULTIVARIANT + MULTIVARIANT.partition("\n")[2].replace("720p", "360p")
+    (tmp_path / "playlist.m3u8").write_text(second)
+    (tmp_path / "360p.m3u8").write_text(MEDIA.replace("0.ts", "a.ts").replace("1.ts", "b.ts") + END)
+    for offset, expected in ((0.0, 0), (0.2, 1)):
+        (tmp_path / "a.ts").write_bytes(segment(1.0 + offset))
+        (tmp_path / "b.ts").write_bytes(segment(2.0 + offset))
+        found = broken(f"{site}/playlist.m3u8")
+        assert len(found) == expected, found
+    assert "b.ts: it begins +0.200 s from 1.ts" in found["the same number begins at the same time in every variant"]
+
+
+def test_the_playlists_of_groups_are_checked_too(site: str, tmp_path: Path) -> None:
+    sound = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="Main",URI="sound.m3u8"\n#EXT-X-STREAM-INF:AUDIO="a",'
+    (tmp_path / "playlist.m3u8").write_text(MULTIVARIANT.replace("#EXT-X-STREAM-INF:", sound))
+    found = broken(f"{site}/playlist.m3u8")
+    assert found == {"every media playlist is there": "sound.m3u8: sound.m3u8 answers 404"}
+
+
+def test_encrypted_segments_are_looked_into_when_the_key_is_there(site: str, tmp_path: Path) -> None:
+    key = bytes(range(16))
+    (tmp_path / "0.ts").write_bytes(encrypt(FIRST, key, 0))
+    (tmp_path / "1.ts").write_bytes(encrypt(SEGMENT, key, 7))
+    told = MEDIA.replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF', 1)
+    told = told.replace("#EXTINF:1.000,\n1", '#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x7\n#EXTINF:1.000,\n1')
+    (tmp_path / "720p.m3u8").write_text(told + END)
+    assert broken(f"{site}/playlist.m3u8") == {}, "who has no key cannot look inside"
+    (tmp_path / "k").write_bytes(key)
+    assert broken(f"{site}/playlist.m3u8") == {}
+    (tmp_path / "k").write_bytes(bytes(16))
+    assert list(broken(f"{site}/playlist.m3u8")) == ["an encrypted segment can be decrypted with its key"]
+
+
+def test_an_initialization_section_that_is_missing_is_named_once(site: str, tmp_path: Path) -> None:
+    told = MEDIA.replace("VERSION:3", 'VERSION:6\n#EXT-X-MAP:URI="init.mp4"')
+    (tmp_path / "720p.m3u8").write_text(told + END)
+    (found,) = [one for one in StreamCheck(f"{site}/playlist.m3u8").findings() if one.problem and not one.is_advice]
+    assert (found.rule, found.problem) == ("every initialization section is there", "init.mp4 answers 404")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("container", ["mpegts", "fmp4"])
+def test_what_ffmpeg_writes_keeps_every_rule(container: str, site: str, tmp_path: Path) -> None:
+    sources = "-f lavfi -i testsrc2=s=320x180:r=30000/1001:d=6 -f lavfi -i sine=d=6:r=48000"
+    codecs = "-c:v libx264 -preset ultrafast -force_key_frames expr:gte(t+0.01,n_forced*2.002) -sc_threshold 0 -c:a aac"
+    out = f"-f hls -hls_time 2 -hls_playlist_type vod -hls_segment_type {container} -master_pl_name all.m3u8 out.m3u8"
+    run_ffmpeg(tmp_path, *sources.split(), *codecs.split(), *out.split())
+    findings = list(StreamCheck(f"{site}/all.m3u8").findings())
+    wrong = {(one.rule, one.problem) for one in findings if one.problem is not None and not one.is_advice}
+    # FFmpeg declares what it was asked for, and x264 needs more in the first second.
+    assert {rule for rule, _ in wrong} <= {"no segment exceeds BANDWIDTH"}, wrong
+    rules = {one.rule for one in findings}
+    assert {"EXTINF is how long a segment lasts", "timestamps go on from segment to segment"} <= rules
+    assert ("every initialization section is there" in rules) == (container == "fmp4")

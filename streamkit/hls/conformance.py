@@ -1,24 +1,33 @@
 """The rules of HLS that a playlist can break, and which of them one does. Pure; RFC 8216 unless said otherwise."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from streamkit.hls.parse import Parsed, Variant, attributes
 
 _MEDIA_TAGS = ("EXTINF", "EXT-X-TARGETDURATION", "EXT-X-MEDIA-SEQUENCE", "EXT-X-ENDLIST", "EXT-X-DISCONTINUITY")
+_MP4 = (".m4s", ".mp4", ".m4v", ".m4a", ".cmfv", ".cmfa")
+_VECTOR = re.compile(r"0[xX][0-9A-Fa-f]{1,32}")
 _MULTIVARIANT_TAGS = ("EXT-X-STREAM-INF", "EXT-X-MEDIA", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-SESSION-DATA")
+APPLE = "Apple"
+"""Stands for Apple's HLS authoring specification where a section of RFC 8216 would."""
 _DRIFT = timedelta(seconds=1)  # between dates and durations: a publisher's clock and ours are not the same
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether a playlist keeps a rule: `where` is its name, `problem` None or what is wrong, with the line."""
+    """Whether a playlist or segment keeps a rule: `where` is its name, `problem` None or what is wrong, with the line.
+
+    What is only advice is no reason to call a stream wrong.
+    """
 
     rule: str
     section: str
     where: str
     problem: str | None
+    is_advice: bool = False
 
 
 def check_playlist(where: str, playlist: Parsed) -> list[Finding]:
@@ -27,13 +36,28 @@ def check_playlist(where: str, playlist: Parsed) -> list[Finding]:
     return [Finding(rule, section, where, judge(playlist)) for rule, section, judge in rules]
 
 
-def check_variants(where: str, media: Iterable[tuple[str, Parsed]]) -> list[Finding]:
+def check_variants(where: str, media: Sequence[tuple[str, Parsed]]) -> list[Finding]:
     """Return what the rules across the media playlists of one presentation say."""
     targets = {name: playlist.target for name, playlist in media}
     problem = None
     if len(set(targets.values())) > 1:
         problem = "they differ: " + ", ".join(f"{name} {target}" for name, target in targets.items())
-    return [Finding("all variants have the same target duration", "6.2.4", where, problem)]
+    return [
+        Finding("all variants have the same target duration", "6.2.4", where, problem),
+        Finding("the same number has the same discontinuity number", "6.2.4", where, _other_jumps(media)),
+    ]
+
+
+def _other_jumps(media: Iterable[tuple[str, Parsed]]) -> str | None:
+    known: dict[int, tuple[str, int]] = {}
+    for name, playlist in media:
+        jumps = playlist.number("EXT-X-DISCONTINUITY-SEQUENCE") or 0
+        for number, entry in enumerate(playlist.entries, start=playlist.number("EXT-X-MEDIA-SEQUENCE") or 0):
+            jumps += entry.discontinuity
+            of, other = known.setdefault(number, (name, jumps))
+            if other != jumps:
+                return f"number {number} has {other} in {of}, {jumps} in {name}"
+    return None
 
 
 def check_reload(where: str, before: Parsed, after: Parsed) -> list[Finding]:
@@ -76,6 +100,10 @@ def _version(playlist: Parsed) -> str | None:
     for tag, least in (("EXT-X-BYTERANGE", 4), ("EXT-X-MAP", 6)):
         if playlist.values(tag) and least > needed:
             needed, why = least, tag
+    for _, value in playlist.values("EXT-X-KEY"):
+        least = 5 if "KEYFORMAT" in attributes(value) else 2 if "IV" in attributes(value) else 1
+        if least > needed:
+            needed, why = least, "EXT-X-KEY"
     if needed < 3 and any("." in value.split(",", 1)[0] for _, value in playlist.values("EXTINF")):
         needed, why = 3, "a decimal EXTINF"
     return f"{why} needs {needed}, declared is {declared}" if declared < needed else None
@@ -166,6 +194,32 @@ def _type(playlist: Parsed) -> str | None:
     return None
 
 
+def _map(playlist: Parsed) -> str | None:
+    for line, value in playlist.values("EXT-X-MAP"):
+        if not attributes(value).get("URI"):
+            return f"line {line}: it has no URI"
+    bare = next(
+        (one for one in playlist.entries if not one.gap and not one.init and _path(one.uri).endswith(_MP4)), None
+    )
+    return None if bare is None else f"line {bare.line}: {_path(bare.uri)} has none"
+
+
+def _path(uri: str) -> str:
+    return uri.partition("?")[0]
+
+
+def _keys(playlist: Parsed) -> str | None:
+    for line, value in playlist.values("EXT-X-KEY"):
+        told = attributes(value)
+        if told.get("METHOD") not in ("NONE", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"):
+            return f"line {line}: METHOD is {told.get('METHOD', 'missing')}"
+        if told["METHOD"] != "NONE" and not told.get("URI"):
+            return f"line {line}: it has no URI"
+        if "IV" in told and not _VECTOR.fullmatch(told["IV"]):
+            return f"line {line}: IV is no hexadecimal number of 128 bits"
+    return None
+
+
 def _has_segments(playlist: Parsed) -> str | None:
     return None if playlist.entries else "no segment is listed"
 
@@ -180,6 +234,8 @@ _MEDIA: tuple[_Rule, ...] = (
      _before_segments("EXT-X-DISCONTINUITY-SEQUENCE")),
     ("a live playlist holds three target durations", "6.2.2", _long_enough),
     ("EXT-X-PROGRAM-DATE-TIME has a time zone and goes on with the durations", "4.3.2.6", _dates),
+    ("fMP4 segments have an EXT-X-MAP, and that a URI", "3.3, 4.3.2.5", _map),
+    ("EXT-X-KEY has a METHOD, a URI, and an IV that is one", "4.3.2.4", _keys),
     ("EXT-X-PLAYLIST-TYPE is EVENT, or VOD with an end", "4.3.3.5", _type),
 )  # fmt: skip
 
@@ -211,8 +267,7 @@ def _has(name: str) -> Callable[[Variant], str | None]:
 
 
 def _groups(playlist: Parsed) -> str | None:
-    known = {(found.get("TYPE"), found.get("GROUP-ID")) for _, value in playlist.values("EXT-X-MEDIA")
-             for found in [attributes(value)]}  # fmt: skip
+    known = {(media.attributes.get("TYPE"), media.attributes.get("GROUP-ID")) for media in playlist.media}
     for variant in playlist.variants:
         for kind in ("AUDIO", "VIDEO", "SUBTITLES"):
             group = variant.attributes.get(kind)
@@ -221,11 +276,46 @@ def _groups(playlist: Parsed) -> str | None:
     return None
 
 
+def _media_names(playlist: Parsed) -> str | None:
+    known: set[tuple[str | None, ...]] = set()
+    for media in playlist.media:
+        told = media.attributes
+        if lacking := [name for name in ("TYPE", "GROUP-ID", "NAME") if not told.get(name)]:
+            return f"line {media.line}: no {lacking[0]}"
+        if told["TYPE"] not in ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"):
+            return f"line {media.line}: TYPE is {told['TYPE']}"
+        if told["TYPE"] == "SUBTITLES" and not media.uri:
+            return f"line {media.line}: subtitles without a URI"
+        if told["TYPE"] == "CLOSED-CAPTIONS" and media.uri:
+            return f"line {media.line}: closed captions with a URI"
+        name = (told["TYPE"], told["GROUP-ID"], told["NAME"])
+        if name in known:
+            return f"line {media.line}: a second {told['NAME']!r} in group {told['GROUP-ID']!r}"
+        known.add(name)
+    return None
+
+
+def _defaults(playlist: Parsed) -> str | None:
+    known: set[tuple[str | None, str | None]] = set()
+    for media in playlist.media:
+        told = media.attributes
+        group = (told.get("TYPE"), told.get("GROUP-ID"))
+        if told.get("DEFAULT") == "YES":
+            if told.get("AUTOSELECT", "YES") != "YES":
+                return f"line {media.line}: DEFAULT=YES, but AUTOSELECT={told['AUTOSELECT']}"
+            if group in known:
+                return f"line {media.line}: a second DEFAULT=YES in group {group[1]!r}"
+            known.add(group)
+    return None
+
+
 _MULTIVARIANT: tuple[_Rule, ...] = (
     ("every EXT-X-STREAM-INF has a URI", "4.3.4.2", _each(lambda one: None if one.uri else "no URI follows")),
     ("BANDWIDTH is a number, AVERAGE-BANDWIDTH not above it", "4.3.4.2", _each(_bandwidth)),
     ("every variant has CODECS", "4.3.4.2", _each(_has("CODECS"))),
     ("every group that a variant names is there", "4.3.4.2.1", _groups),
+    ("every EXT-X-MEDIA has TYPE, GROUP-ID and a NAME of its own", "4.3.4.1", _media_names),
+    ("a group has one default at most, which may be selected", "4.3.4.1.1", _defaults),
 )
 
 

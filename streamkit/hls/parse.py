@@ -8,7 +8,10 @@ _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^",]*)(?:,|$)')
 
 @dataclass(slots=True)
 class Entry:
-    """A media segment as a playlist lists it. `line` counts from 1; `duration` in seconds, None without EXTINF."""
+    """A media segment as a playlist lists it. `line` counts from 1; `duration` in seconds, None without EXTINF.
+
+    `init` is the URI of the EXT-X-MAP that applies, `key` the attributes of the EXT-X-KEY that does.
+    """
 
     uri: str
     line: int
@@ -16,11 +19,13 @@ class Entry:
     gap: bool = False
     discontinuity: bool = False
     date: str | None = None
+    init: str | None = None
+    key: dict[str, str] | None = None
 
 
 @dataclass(slots=True)
 class Variant:
-    """An EXT-X-STREAM-INF line with its attributes, quotes removed."""
+    """An EXT-X-STREAM-INF or EXT-X-MEDIA line with its attributes, quotes removed."""
 
     uri: str | None
     line: int
@@ -49,6 +54,12 @@ class Parsed:
         return int(value) if value.isascii() and value.isdecimal() else None
 
     @property
+    def media(self) -> list[Variant]:
+        """The EXT-X-MEDIA lines."""
+        found = [(line, attributes(value)) for line, value in self.values("EXT-X-MEDIA")]
+        return [Variant(told.get("URI"), line, told) for line, told in found]
+
+    @property
     def is_multivariant(self) -> bool:
         """Whether it lists variants instead of segments."""
         return bool(self.variants)
@@ -71,6 +82,8 @@ def parse(text: str) -> Parsed:
     announced: int | None = None  # the line of an EXTINF that waits for its URI
     pending: Variant | None = None
     marks: dict[str, str] = {}
+    init: str | None = None
+    key: dict[str, str] | None = None
     for number, line in enumerate(found.lines, start=1):
         if line.startswith("#EXT"):
             name, _, value = line[1:].partition(":")
@@ -81,6 +94,11 @@ def parse(text: str) -> Parsed:
             elif name == "EXT-X-STREAM-INF":
                 pending = Variant(None, number, attributes(value))
                 found.variants.append(pending)
+            elif name == "EXT-X-MAP":
+                init = attributes(value).get("URI", "")
+            elif name == "EXT-X-KEY":
+                told = attributes(value)
+                key = None if told.get("METHOD") == "NONE" else told
             elif name in ("EXT-X-GAP", "EXT-X-DISCONTINUITY", "EXT-X-PROGRAM-DATE-TIME"):
                 marks[name] = value
         elif line and not line.startswith("#"):
@@ -95,6 +113,8 @@ def parse(text: str) -> Parsed:
                     gap="EXT-X-GAP" in marks,
                     discontinuity="EXT-X-DISCONTINUITY" in marks,
                     date=marks.get("EXT-X-PROGRAM-DATE-TIME"),
+                    init=init,
+                    key=key,
                 )
             )
             announced, duration = None, None

@@ -73,6 +73,12 @@ def test_a_right_playlist_keeps_every_rule(text: str) -> None:
         ("10:00:00.000Z", "10:00:00.000", "EXT-X-PROGRAM-DATE-TIME", "no time zone"),
         ("2026-11-22T10:00:00.000Z", "yesterday", "EXT-X-PROGRAM-DATE-TIME", "no ISO 8601 date"),
         ("10:01:00.000Z", "09:59:00.000Z", "EXT-X-PROGRAM-DATE-TIME", "-64.002 s"),
+        ("8.ts", "8.m4s", "fMP4 segments have an EXT-X-MAP", "8.m4s has none"),
+        ("#EXT-X-VERSION:3", '#EXT-X-VERSION:6\n#EXT-X-MAP:BYTERANGE="1@2"', "EXT-X-MAP", "no URI"),
+        ("#EXT-X-VERSION:3", '#EXT-X-VERSION:3\n#EXT-X-KEY:METHOD=ROT13,URI="k"', "EXT-X-KEY has", "ROT13"),
+        ("#EXT-X-VERSION:3", "#EXT-X-VERSION:3\n#EXT-X-KEY:METHOD=AES-128", "EXT-X-KEY has", "no URI"),
+        ("#EXT-X-VERSION:3", '#EXT-X-VERSION:3\n#EXT-X-KEY:METHOD=AES-128,URI="k",IV=7', "EXT-X-KEY has", "IV"),
+        ("#EXT-X-VERSION:3", '#EXT-X-VERSION:3\n#EXT-X-KEY:METHOD=AES-128,URI="k",KEYFORMAT="x"', "VERSION", "needs 5"),
         ("#EXT-X-VERSION:3", "#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:VOD", "PLAYLIST-TYPE", "without EXT-X-ENDLIST"),
         ("#EXT-X-VERSION:3", "#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:LIVE", "PLAYLIST-TYPE", "neither"),
     ],
@@ -89,6 +95,26 @@ def test_a_wrong_line_of_a_media_playlist_breaks_its_rule(before: str, after: st
         ("AVERAGE-BANDWIDTH=2500000", "AVERAGE-BANDWIDTH=3500000", "BANDWIDTH", "3500000"),
         ('CODECS="avc1.64001E,mp4a.40.2"', "FRAME-RATE=30.000", "CODECS", "line 6"),
         ('AUDIO="a"', 'AUDIO="b"', "group", "'b'"),
+        ('NAME="sound, loud",', "", "NAME of its own", "line 3: no NAME"),
+        ("TYPE=AUDIO,GROUP", "TYPE=AUDIO,DEFAULT=YES,AUTOSELECT=NO,GROUP", "one default", "AUTOSELECT=NO"),
+        (
+            "#EXT-X-STREAM",
+            '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="sound, loud"\n#EXT-X-STREAM',
+            "of its own",
+            "a second",
+        ),
+        (
+            "#EXT-X-STREAM",
+            '#EXT-X-MEDIA:TYPE=SMELL,GROUP-ID="a",NAME="x"\n#EXT-X-STREAM',
+            "of its own",
+            "TYPE is SMELL",
+        ),
+        (
+            "#EXT-X-STREAM",
+            '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="x"\n#EXT-X-STREAM',
+            "of its own",
+            "without a URI",
+        ),
         ("360p.m3u8\n", "", "URI", "line 6: no URI follows"),
         ("#EXT-X-VERSION:3", "#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2", "not mixed", "EXT-X-TARGETDURATION"),
     ],
@@ -103,10 +129,21 @@ def test_a_playlist_without_segments_is_named() -> None:
 
 def test_variants_with_other_target_durations_are_named() -> None:
     other = MEDIA.replace("TARGETDURATION:2", "TARGETDURATION:3")
-    (same,) = check_variants("x", [("a", parse(MEDIA)), ("b", parse(MEDIA))])
-    (differ,) = check_variants("x", [("a", parse(MEDIA)), ("b", parse(other))])
-    assert same.problem is None
-    assert differ.problem == "they differ: a 2, b 3"
+    same = check_variants("x", [("a", parse(MEDIA)), ("b", parse(MEDIA))])
+    differ = check_variants("x", [("a", parse(MEDIA)), ("b", parse(other))])
+    assert [one.problem for one in same] == [None, None]
+    assert [one.problem for one in differ] == ["they differ: a 2, b 3", None]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("DISCONTINUITY-SEQUENCE:1", "DISCONTINUITY-SEQUENCE:2"), ("#EXT-X-DISCONTINUITY\n", "")],
+)
+def test_variants_with_other_discontinuities_are_named(before: str, after: str) -> None:
+    other = MEDIA.replace(before, after, 1)
+    targets, jumps = check_variants("x", [("a", parse(MEDIA)), ("b", parse(other))])
+    assert targets.problem is None
+    assert "in a" in (jumps.problem or "")
 
 
 NEXT = MEDIA.replace("SEQUENCE:7", "SEQUENCE:8", 1).replace("#EXTINF:2.000000,\n7.ts\n", "", 1)
