@@ -24,6 +24,7 @@ from streamkit.snapshots import StreamSnapshot
 from streamkit.types import (
     BitsPerSecond,
     MediaSequence,
+    Rendition,
     RenditionName,
     RunPlan,
     Seconds,
@@ -94,6 +95,11 @@ class Broadcast:
         """The ladder of the open session; '' when none is open, or the journal does not say."""
         book = self._ledger.book()
         return book.ladder if book is not None and self._ledger.is_open else ""
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        """What the open session's last run encoded; empty before the first."""
+        return self._ledger.renditions() if self._ledger.is_open else ()
 
     @property
     def knows_numbers(self) -> bool:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from actors.base import Ref, tell
 from actors.feeding import Feeding
+from actors.reports import Reports
 from actors.segment_watcher import SegmentWatcher
 from actors.services import Services
 from streamkit.backoff import Backoff
+from streamkit.continuity import continued
 from streamkit.errors import EncoderNotFoundError, SourceError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.process import EncoderProcess
@@ -27,44 +29,13 @@ from streamkit.messages import (
     ScanFolder,
     SourceChanged,
     SourceClosed,
-    SourceDetected,
-    SourceJoined,
-    SourceReady,
     WatchRun,
 )
-from streamkit.types import MediaSequence, RunPlan, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
+from streamkit.types import MediaSequence, Rendition, RunPlan, Seconds, SessionId, SourceKind, StreamKey
 
 logger = logging.getLogger(__name__)
 
 HEALTHY_AFTER = Seconds(60.0)  # an encoder that ran this long clears the count of failures
-
-
-class _Reports:
-    """Turns what foreign threads report into messages for the StreamActor."""
-
-    def __init__(self, ref: Ref) -> None:
-        self._ref = ref
-
-    def source_joined(self, run: int) -> None:
-        tell(self._ref, SourceJoined(run=run))
-
-    def source_detected(self, run: int, source: SourceInfo) -> None:
-        tell(self._ref, SourceDetected(run=run, source=source))
-
-    def source_ready(self, run: int) -> None:
-        tell(self._ref, SourceReady(run=run))
-
-    def source_changed(self, run: int) -> None:
-        tell(self._ref, SourceChanged(run=run))
-
-    def source_closed(self, run: int, error: str | None) -> None:
-        tell(self._ref, SourceClosed(run=run, error=error))
-
-    def encoder_progressed(self, run: int, progress: Progress) -> None:
-        tell(self._ref, EncoderProgressed(run=run, progress=progress))
-
-    def encoder_exited(self, run: int, returncode: int, log: tuple[str, ...]) -> None:
-        tell(self._ref, EncoderExited(run=run, returncode=returncode, log=log))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +63,7 @@ class Encoding:
         self._key = key
         self._services = services
         self._owner = owner
-        self._reports = _Reports(owner)
+        self._reports = Reports(owner)
         self._extra = {"key": key}
         self.feed = Feeding(key, services, self._reports)
         self._run: _Run | None = None
@@ -166,18 +137,25 @@ class Encoding:
         elif asked not in (None, self.ladder):
             logger.info("The session keeps its ladder %r, %r was asked for", kept, asked, extra=self._extra)
 
-    def plan(self) -> RunPlan:
-        """Return what to encode of the detected source. Raises LadderError or SourceError with one sentence."""
+    def plan(self, before: tuple[Rendition, ...]) -> RunPlan:
+        """Return what to encode of the detected source, in a session whose last run encoded `before`.
+
+        Raises LadderError or SourceError with one sentence.
+        """
         if self.feed.source is None:
             raise SourceError("the source is not known yet")
         settings = self._services.settings
         ladder = settings.ladders[self.ladder]
         container = settings.segment_format_of(ladder)
         renditions = plan_renditions(
-            ladder, self.feed.source, ffmpeg_version=self._services.ffmpeg.version, segment_format=container
+            ladder,
+            self.feed.source,
+            ffmpeg_version=self._services.ffmpeg.version,
+            segment_format=container,
+            keep=frozenset(one.name for one in before),
         )
         return RunPlan(
-            renditions=renditions,
+            renditions=continued(renditions, before, self.feed.source),
             segment_format=container,
             key_rotation=settings.key_rotation_for(self._key),
         )

@@ -156,7 +156,9 @@ class StreamActor(BaseActor):
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
             tell(self._services.database, RecallStream(key=self._key, urn=self.actor_urn))
-        if not self._encoding.feed.is_open_to(self._kind):
+        if message.takes_over:
+            self._await_first_segment()
+        if message.takes_over or not self._encoding.feed.is_open_to(self._kind):
             self._encoding.open_feed(self._kind)
             if self._kind is SourceKind.PULL:
                 return  # the publisher waits for SourceJoined
@@ -231,7 +233,7 @@ class StreamActor(BaseActor):
         if not self._broadcast.knows_numbers and now < self._recall_deadline:
             return
         try:
-            plan = self._encoding.plan()
+            plan = self._encoding.plan(self._broadcast.renditions)
             self._open_session(plan)
             self._encoding.start(plan, self._broadcast.begin_run(plan))
         except StreamKitError as error:

@@ -137,7 +137,8 @@ class Supervisor(BaseActor):
             logger.warning("Refused a publish: %s", refusal.refused, extra={"key": key})
             answer.set_result(refusal)
             return answer
-        if entry is not None and entry.has_publisher:
+        takes_over = self._takes_over(message, entry)
+        if entry is not None and entry.has_publisher and not takes_over:
             entry.publisher = entry.publisher or message.publisher
             answer.set_result(PublishAnswer(ladder=self._ladder_name(key, entry)))
             return answer
@@ -147,7 +148,13 @@ class Supervisor(BaseActor):
         entry.ladder = message.ladder
         entry.has_publisher, entry.settled = True, False
         entry.accepted_at = UnixTime(time.time())
-        begin = BeginPublish(publish=entry.publish, source=message.source, ladder=message.ladder, joined=answer)
+        begin = BeginPublish(
+            publish=entry.publish,
+            source=message.source,
+            ladder=message.ladder,
+            takes_over=takes_over,
+            joined=answer,
+        )
         if not tell(entry.ref, begin):
             self._restart(key)  # it died; who publishes need not wait until it would have been tried again
         overdue = JoinOverdue(joined=answer, ladder=self._ladder_name(key, entry))
@@ -158,9 +165,8 @@ class Supervisor(BaseActor):
     def _refusal(self, message: PublishStream, entry: _Entry | None) -> PublishAnswer | None:
         if self._stop_answer is not None:
             return PublishAnswer(code="stopping", refused="the service is stopping")
-        if entry is not None and entry.has_publisher:
-            differ = message.publisher and entry.publisher and message.publisher != entry.publisher
-            if differ or message.source is not entry.source:
+        if entry is not None and entry.has_publisher and not self._takes_over(message, entry):
+            if self._is_another(message, entry) or message.source is not entry.source:
                 return PublishAnswer(code="busy", refused=f"stream {message.key} has a publisher already")
             return None
         try:
@@ -174,6 +180,16 @@ class Supervisor(BaseActor):
                 code="capacity", refused=f"{running} streams are running, limits.max_streams is {limit}"
             )
         return None
+
+    def _takes_over(self, message: PublishStream, entry: _Entry | None) -> bool:
+        """Return whether another publisher of the key is on air and has to go for this one."""
+        if entry is None or not entry.has_publisher or message.source is not entry.source:
+            return False
+        return self._is_another(message, entry) and self._services.settings.takes_over(message.key)
+
+    @staticmethod
+    def _is_another(message: PublishStream, entry: _Entry) -> bool:
+        return bool(message.publisher and entry.publisher and message.publisher != entry.publisher)
 
     def _ladder_name(self, key: StreamKey, entry: _Entry) -> str:
         return self._services.settings.ladder_name_for(key, entry.ladder)

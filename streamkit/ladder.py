@@ -1,5 +1,6 @@
 """Pure: what the publisher sends and the operator's ladder -> the renditions that FFmpeg is asked for."""
 
+from collections.abc import Container
 from fractions import Fraction
 from math import ceil
 
@@ -37,8 +38,11 @@ def plan_renditions(
     *,
     ffmpeg_version: tuple[int, int] = (9, 0),
     segment_format: SegmentFormat = SegmentFormat.MPEGTS,
+    keep: Container[RenditionName] = (),
 ) -> tuple[Rendition, ...]:
     """Return what to encode: at least one rendition, in the ladder's order, never larger than the source.
+
+    The rungs that `keep` names are there even if they are larger; their pictures have the source's size then.
 
     Without video there is exactly one, audio-only, rendition; without audio the audio-only rungs are left out.
     Raises LadderError when FFmpeg cannot read the source, or nothing of the ladder can be made from it.
@@ -47,7 +51,7 @@ def plan_renditions(
     _check_copies(ladder, source, segment_format)
     if source.video is None:
         return (_only_audio(ladder, source),)
-    rungs = _fitting(ladder.renditions, source.video)
+    rungs = _fitting(ladder.renditions, source.video, keep)
     renditions = [
         _audio_rendition(rung, source.audio) if rung.audio_only else _picture_rendition(rung, source, source.video)
         for rung in rungs
@@ -102,8 +106,10 @@ def _check_copies(ladder: LadderSettings, source: SourceInfo, container: Segment
             )
 
 
-def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[RenditionSettings]:
-    """Return the rungs that do not enlarge the picture, and the next one above when that saves much of it.
+def _fitting(
+    rungs: tuple[RenditionSettings, ...], video: VideoSource, keep: Container[RenditionName]
+) -> list[RenditionSettings]:
+    """Return the rungs to keep, those that do not enlarge the picture, and the next above when that saves much of it.
 
     A source between two rungs (900 between 1080 and 720) is worth a rendition of its own size, made of the rung above;
     one that is hardly larger than a rung (768 above 720) is not.
@@ -113,7 +119,8 @@ def _fitting(rungs: tuple[RenditionSettings, ...], video: VideoSource) -> list[R
     best = max((height for height in heights if height <= short_side), default=0)
     above = min((height for height in heights if height > short_side), default=0)
     tallest = above if short_side >= best * WORTH_ITS_OWN else best
-    return [rung for rung in rungs if rung.audio_only or (rung.height or 0) <= max(tallest, best)]
+    highest = max(tallest, best)
+    return [rung for rung in rungs if rung.audio_only or (rung.height or 0) <= highest or rung.name in keep]
 
 
 def _picture_rendition(rung: RenditionSettings, source: SourceInfo, video: VideoSource) -> Rendition:

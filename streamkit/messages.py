@@ -42,7 +42,8 @@ class PublishStream(Message):
     first key frame.
 
     `publisher` identifies the connection (nginx-rtmp's clientid, SRS's client_id, ...; None when the caller has
-    none). A repeat for the same publisher is accepted and changes nothing. `at` is the sender's clock, used only to
+    none). A repeat for the same publisher is accepted and changes nothing; another one is refused, or takes the
+    place of the first where `sessions.takeover` says so. `at` is the sender's clock, used only to
     order this publish and a later unpublish of the same sender.
     """
 
@@ -195,6 +196,8 @@ class BeginPublish(Message):
     source: SourceKind
     ladder: str | None = None
     """The ladder that the publisher chose, for a new session; None leaves it to the configuration."""
+    takes_over: bool = False
+    """Another publisher is on air, and this one takes its place."""
     joined: "Future[PublishAnswer] | None" = field(default=None, compare=False)
     """Set by the StreamActor as soon as the RTMP server accepted or refused its play command."""
 

@@ -134,6 +134,8 @@ class SessionSettings(Section):
     """Seconds from an accepted publish to the first media before the stream fails."""
     reconnect_window: Annotated[float, Field(ge=0)] = 15.0
     """Seconds that a live session waits for its publisher to come back; 0 ends it at once."""
+    takeover: Literal["refuse", "takeover"] = "refuse"
+    """What a second publisher of a live key meets: it is refused, or takes the place of the first."""
     finish_deadline: Positive = 60.0
     """Seconds that an ended broadcast may take to upload what is left before the row says so."""
 
@@ -169,6 +171,7 @@ class StreamRule(Section):
     ladder: str | None = None
     selectable_ladders: tuple[Text, ...] | None = None
     reconnect_window: Annotated[float, Field(ge=0)] | None = None
+    takeover: Literal["refuse", "takeover"] | None = None
     window: Annotated[float, Field(ge=6, le=86400)] | None = None
     dvr: Literal["none", "sliding", "event"] | None = None
     dvr_window: DvrDuration | None = None
@@ -269,6 +272,10 @@ class Settings(Section):
         """Return how many seconds a live session of `key` waits for its publisher."""
         window = self.rule_for(key).reconnect_window
         return Seconds(self.sessions.reconnect_window if window is None else window)
+
+    def takes_over(self, key: StreamKey) -> bool:
+        """Return whether a second publisher of `key` takes the place of the first."""
+        return (self.rule_for(key).takeover or self.sessions.takeover) == "takeover"
 
     def window_for(self, key: StreamKey) -> Seconds:
         """Return how many seconds of media the live playlists of `key` list."""

@@ -14,6 +14,8 @@ PURE = sorted(
         "streamkit/errors.py",
         "streamkit/messages.py",
         "streamkit/ladder.py",
+        "streamkit/continuity.py",
+        "streamkit/ffmpeg/inputs.py",
         "streamkit/audio_groups.py",
         "streamkit/publish_url.py",
         "streamkit/backoff.py",

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from streamkit.errors import ConfigError
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_options, is_encoded, pixel_format
+from streamkit.ffmpeg.inputs import Slate, plan_inputs
 from streamkit.hls.names import init_name, private_playlist_name
 from streamkit.types import FIRST_TIMESTAMP, MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
-DECODER_THREADS = 4
 COPY_TOLERANCE = 0.99
 """A copied 2 s GOP whose timestamps say 1.999 s must not become a 4 s segment."""
 
@@ -39,6 +39,8 @@ class EncoderSpec:
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
     starts_at: int = FIRST_TIMESTAMP
     """Seconds; the timestamps of its media begin here."""
+    slate: Slate | None = None
+    """Encode this, in real time and until FFmpeg is told to end, instead of the publisher's media."""
     device: str = ""
     """Render node of a VAAPI or QSV device; used when a rendition needs one."""
 
@@ -50,18 +52,20 @@ class EncoderSpec:
 
 def build_argv(spec: EncoderSpec) -> list[str]:
     """Return the FFmpeg command for `spec`; no part of it passes through a shell."""
+    inputs = plan_inputs(spec.source, spec.renditions, spec.slate)
     argv = [
         spec.ffmpeg,
         *_global_options(),
         *device_options(spec.renditions, spec.device),
-        *_input_options(spec.source),
-        *_filter_graph(spec.source, spec.renditions),
+        *inputs.options,
+        *_filter_graph(spec, inputs.video),
     ]
     cuts = plan_cuts(spec)
     for index, rendition in enumerate(spec.renditions):
         argv += [
             *_video_options(index, rendition, cuts),
-            *_audio_options(rendition),
+            *_audio_options(rendition, inputs.audio),
+            *(("-shortest",) if inputs.is_endless else ()),
             *_hls_options(spec, rendition, cuts),
         ]
     return argv
@@ -126,35 +130,19 @@ def _global_options() -> list[str]:
     ]
 
 
-def _input_options(source: SourceInfo) -> list[str]:
-    options = [
-        # The source is standard input and nothing else: no media can make FFmpeg open a file or a connection.
-        *("-protocol_whitelist", "pipe"),
-        # The output's frame rate is given below; guessing the input's costs a second of waiting.
-        *("-fpsprobesize", "0"),
-        # Every decoder thread delays the picture by one frame: one per core of a big machine would be half a second.
-        *("-threads", str(DECODER_THREADS)),
-    ]
-    if source.video is None or source.audio is None:
-        # FFmpeg waits 5 s for the second stream of an FLV. The headers said that there is none. (With both, it
-        # starts as soon as it saw both, and a limit could only make it miss one.)
-        options += ["-analyzeduration", "1"]
-    return [*options, "-f", "flv", "-i", "pipe:0"]
-
-
-def _filter_graph(source: SourceInfo, renditions: tuple[Rendition, ...]) -> list[str]:
-    """Return the graph that scales one decoded picture to every encoded rendition i, as [v{i}]."""
-    encoded = [(i, rendition) for i, rendition in enumerate(renditions) if is_encoded(rendition)]
+def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
+    """Return the graph that scales the pictures of an input `stream` to every encoded rendition i, as [v{i}]."""
+    encoded = [(i, rendition) for i, rendition in enumerate(spec.renditions) if is_encoded(rendition)]
     if not encoded:
         return []
     # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
     # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
     chains = [
-        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear,setsar=1,"
+        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear{_bars(spec, rendition)},setsar=1,"
         f"{pixel_format(rendition.video_codec or '')}[v{i}]"
         for i, rendition in encoded
     ]
-    picture = f"[0:v:0]{_deinterlacer(source)}"
+    picture = f"[{stream}]{_deinterlacer(spec.source)}"
     if len(encoded) == 1:
         return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", picture, 1)]
     outputs = "".join(f"[s{i}]" for i, _ in encoded)
@@ -165,6 +153,14 @@ def _deinterlacer(source: SourceInfo) -> str:
     """Return the filter, with a comma, that makes one frame of two fields; pictures without fields pass through it."""
     may_be = source.video is not None and source.video.may_be_interlaced
     return "bwdif=mode=send_frame:deint=interlaced," if may_be else ""
+
+
+def _bars(spec: EncoderSpec, rendition: Rendition) -> str:
+    """Return what keeps a slate's shape; the publisher's own is that of the renditions."""
+    if spec.slate is None:
+        return ""
+    size = f"{rendition.width}:{rendition.height}"
+    return f":force_original_aspect_ratio=decrease,pad={size}:(ow-iw)/2:(oh-ih)/2"
 
 
 def _video_options(index: int, rendition: Rendition, cuts: Cuts) -> list[str]:
@@ -193,13 +189,13 @@ def _key_frame_expression(cuts: Cuts) -> str:
     return f"expr:gte(t+{tolerance:.9f},if(lt(n_forced,2),n_forced*{first!r},(n_forced-2)*{interval!r}+{2 * first!r}))"
 
 
-def _audio_options(rendition: Rendition) -> list[str]:
+def _audio_options(rendition: Rendition, sound: str) -> list[str]:
     if rendition.audio_codec is None:
         return []
     if rendition.audio_codec == "copy":
-        return ["-map", "0:a:0", "-c:a", "copy"]
+        return ["-map", sound, "-c:a", "copy"]
     return [
-        *("-map", "0:a:0"),
+        *("-map", sound),
         *("-c:a", rendition.audio_codec),
         *("-b:a", str(rendition.audio_bitrate)),
         *("-ac", str(rendition.audio_channels)),

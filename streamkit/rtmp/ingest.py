@@ -63,6 +63,7 @@ class IngestServer:
     def __init__(self, app: str, sockets: Sockets, authorize: Authorize, unpublished: Unpublished) -> None:
         self.app, self.sockets = app, sockets
         self.publications: dict[StreamKey, Publication] = {}
+        self._candidates: dict[StreamKey, Publication] = {}  # want a key that somebody publishes
         self.connections: set[IngestConnection] = set()
         self._authorize, self._unpublished = authorize, unpublished
         self._listener: Listener | None = None
@@ -90,24 +91,49 @@ class IngestServer:
             connection.channel.abort()
 
     def publish(self, key: StreamKey, connection: "IngestConnection", ladder: str | None = None) -> Publication | None:
-        """Reserve the key for the connection and ask `authorize`; None when someone else publishes it."""
-        if key in self.publications:
+        """Reserve the key for the connection and ask `authorize`; None when two others want it already.
+
+        A publisher that is accepted takes the place of the one that publishes the key.
+        """
+        holders = self._candidates if key in self.publications else self.publications
+        if key in holders:
             return None
         self._count += 1
         publication = Publication(key, f"ingest-{self._count}", Feed(key, self.sockets), connection)
         publication.feed.flow = connection.channel
-        self.publications[key] = publication
+        holders[key] = publication
         self._spawn(self._decide(publication, ladder))
         return publication
 
     def unpublish(self, publication: Publication, error: str | None) -> None:
         """The publisher went away: free the key and tell everyone. Idempotent."""
-        if self.publications.get(publication.key) is not publication:
+        if not self._forget(publication):
             return
-        del self.publications[publication.key]
         publication.feed.end(error)
         if publication.accepted:
             self._spawn(self._tell_unpublished(publication))
+
+    def newest(self, key: StreamKey) -> Publication | None:
+        """Return the publication that was asked about last."""
+        return self._candidates.get(key) or self.publications.get(key)
+
+    def _forget(self, publication: Publication) -> bool:
+        for holders in (self.publications, self._candidates):
+            if holders.get(publication.key) is publication:
+                del holders[publication.key]
+                return True
+        return False
+
+    def _replace(self, publication: Publication) -> None:
+        """An accepted publisher has the key from now on; who had it is disconnected."""
+        former = self.publications.get(publication.key)
+        if former is publication:
+            return
+        if former is not None:
+            self.unpublish(former, None)
+            former.connection.refuse("NetStream.Publish.BadName", f"another publisher took over {publication.key}")
+        self._forget(publication)
+        self.publications[publication.key] = publication
 
     def _accepted(self, sock: socket.socket) -> None:
         if len(self.connections) < MAX_CONNECTIONS:
@@ -123,7 +149,7 @@ class IngestServer:
         except Exception:  # whatever fails there, this publisher is refused and the server goes on
             log.exception("stream %s: the decision about publisher %s failed", key, publisher)
             answer = PublishAnswer(code="error", refused="the server cannot decide about publishers now")
-        is_gone = self.publications.get(key) is not publication
+        is_gone = not any(holders.get(key) is publication for holders in (self.publications, self._candidates))
         if answer.refused is not None:
             log.info("stream %s: publisher %s is refused: %s", key, publisher, answer.refused)
             if not is_gone:
@@ -132,6 +158,7 @@ class IngestServer:
         elif is_gone:
             await self._tell_unpublished(publication)
         else:
+            self._replace(publication)
             publication.accepted = True
             log.info("stream %s: publisher %s is accepted", key, publisher)
             publication.connection.accept(publication)
@@ -289,7 +316,7 @@ class IngestSource:
     def start(self, run: int, listener: FeedListener) -> None:
         """Claim the publisher; tells source_closed when there is none. A later claim replaces an earlier one."""
         server = self._server()
-        publication = None if server is None else server.publications.get(self._key)
+        publication = None if server is None else server.newest(self._key)
         if publication is None:
             self.last_error = f"nobody publishes {self._key}"
             tell(self._key, listener.source_closed, run, self.last_error)

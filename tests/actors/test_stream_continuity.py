@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from fakes.stream_world import SOURCE, StreamWorld
 
-from streamkit.messages import FolderScanned, SourceChanged, SourceDetected, WatchRun
-from streamkit.types import SourceInfo, StreamState, VideoSource
+from streamkit.messages import BeginPublish, EndPublish, FolderScanned, SourceChanged, SourceDetected, WatchRun
+from streamkit.types import SourceInfo, SourceKind, StreamState, VideoSource
 
+SMALLER = replace(SOURCE, video=VideoSource(codec="h264", width=640, height=360, fps=Fraction(25)))
 LARGER = replace(SOURCE, video=VideoSource(codec="h264", width=1920, height=1080, fps=Fraction(60)))
 
 
@@ -64,6 +65,41 @@ def test_no_encoder_starts_until_the_source_is_known_again(world: StreamWorld) -
     assert len(world.encoders) == 1
     world.tell(SourceDetected(run=1, source=LARGER))
     assert len(world.encoders) == 2
+
+
+def test_another_publisher_takes_over_in_the_same_session(world: StreamWorld) -> None:
+    world.go_live(segments=2)
+    session = world.snapshot.session
+    world.tell(BeginPublish(publish=2, source=SourceKind.PULL, takes_over=True))
+    assert [feed.closed for feed in world.feeds] == [True, False]
+    world.tell(SourceDetected(run=2, source=SOURCE))
+    assert len(world.encoders) == 1, "the first publisher's last segment is not collected yet"
+    world.encoder_exits()
+    assert len(world.encoders) == 2
+    world.segment(2)
+    assert world.snapshot.session == session
+    assert world.snapshot.state is StreamState.LIVE
+    assert "#EXT-X-DISCONTINUITY\n" in world.local("720p.m3u8")
+    world.tell(EndPublish(publish=1))
+    assert world.snapshot.state is StreamState.LIVE
+
+
+def test_a_publisher_that_comes_back_smaller_keeps_every_playlist_alive(world: StreamWorld) -> None:
+    world.go_live(segments=2)
+    world.tell(EndPublish(publish=1))
+    world.encoder_exits()
+    world.publish(2)
+    world.tell(SourceDetected(run=2, source=SMALLER))
+    world.segment(2)
+    assert "_720p_2.ts" in world.local("720p.m3u8")
+    assert "#EXT-X-GAP" not in world.local("720p.m3u8")
+    assert world.local("playlist.m3u8").count("RESOLUTION=640x360") == 2
+
+
+def test_sound_that_falls_silent_stays_a_track(world: StreamWorld) -> None:
+    world.go_live(segments=1)
+    change_source(world, replace(SOURCE, audio=None))
+    assert any(argument.startswith("anullsrc") for argument in world.encoders[-1].argv)
 
 
 def test_what_an_older_connection_says_of_a_change_is_ignored(world: StreamWorld) -> None:

@@ -69,8 +69,14 @@ class World:
             state_folder=folder,
             default_source=SourceKind.PULL,
         )
+        self.services = services
         self.deaths: list[str] = []
         self.actor = Supervisor(services=services, on_death=lambda: self.deaths.append("x"))  # type: ignore[arg-type]
+
+    def allow_takeover(self) -> None:
+        settings = self.services.settings
+        sessions = settings.sessions.model_copy(update={"takeover": "takeover"})
+        self.services.settings = settings.model_copy(update={"sessions": sessions})
 
     def start_stream(self, **_kwargs: Any) -> RecordingRef:
         ref = RecordingRef(f"urn:{len(self.streams)}")
@@ -122,6 +128,26 @@ def test_a_second_publisher_of_a_live_key_is_refused_and_its_unpublish_stops_not
     assert world.publish(publisher="p2").code == "busy"
     assert world.unpublish(publisher="p2") is False
     assert EndPublish(publish=1) not in world.streams[0].told
+
+
+def test_where_takeover_is_allowed_another_publisher_takes_the_place_of_the_first(world: World) -> None:
+    world.allow_takeover()
+    world.publish(publisher="p1")
+    assert world.publish(publisher="p2").refused is None
+    begun = [message for message in world.streams[0].told if isinstance(message, BeginPublish)]
+    assert [(message.publish, message.takes_over) for message in begun] == [(1, False), (2, True)]
+    assert world.unpublish(publisher="p1") is False, "the first one is not on air any more"
+    assert world.publish(publisher="p2").refused is None
+    assert len([message for message in world.streams[0].told if isinstance(message, BeginPublish)]) == 2
+    assert world.unpublish(publisher="p2") is True
+    assert world.streams[0].told[-1] == EndPublish(publish=2)
+
+
+def test_a_publisher_of_another_kind_takes_nothing_over(world: World) -> None:
+    world.allow_takeover()
+    world.publish(publisher="p1")
+    future = world.tell(PublishStream(key=KEY, publisher="p2", source=SourceKind.INGEST))
+    assert future.result(0).code == "busy"
 
 
 def test_an_unpublish_reaches_the_stream_once_matched(world: World) -> None:

@@ -135,12 +135,27 @@ def test_a_second_publisher_of_a_live_key_is_refused_and_the_first_goes_on(
 ) -> None:
     run_process(push_argv(ffmpeg_path, make_source(), desk.url("show")))
     desk.owner.detected()
+    desk.reason = "stream show has a publisher already"
     second = run_process(push_argv(ffmpeg_path, make_source(), desk.url("show")))
     assert second.wait() != 0
-    assert "published already" in second.log()
+    assert "has a publisher already" in second.log()
     received = desk.feeds[0].bytes_received
     wait_until(lambda: desk.feeds[0].bytes_received > received, what="media of the first publisher")
     assert desk.gone == []
+
+
+def test_a_second_publisher_that_is_accepted_takes_the_place_of_the_first(
+    desk: Desk, run_process: RunProcess, make_source: Callable[..., Path], ffmpeg_path: str
+) -> None:
+    first = run_process(push_argv(ffmpeg_path, make_source(), desk.url("show")))
+    desk.owner.detected()
+    run_process(push_argv(ffmpeg_path, make_source(), desk.url("show")))
+    assert desk.owner.closed() is None
+    desk.owner.detected(2)
+    assert first.wait() != 0
+    received = desk.feeds[1].bytes_received
+    wait_until(lambda: desk.feeds[1].bytes_received > received, what="media of the second publisher")
+    assert desk.gone == desk.accepted[:1]
 
 
 def test_a_killed_publisher_is_unpublished_and_may_come_back(
