@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from statistics import median
 
 from streamkit.media.rates import snap_fps
 
@@ -54,7 +53,7 @@ class Timeline:
         steps = [after - before for before, after in pairwise(ordered)]
         if len(steps) < 2:
             return None
-        usual = median(steps)
+        usual = sorted(steps)[len(steps) // 2]
         even = [step for step in steps if step <= usual * 3 / 2]  # the end of a cut file lacks B-frames
         return len(even) / sum(even, Fraction(0))
 
