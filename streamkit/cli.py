@@ -155,18 +155,20 @@ def migrate(path: Path | None) -> None:
     show_default=True,
     help="Look at a live stream once more, after one and a half target durations.",
 )
-def check_stream(*, url: str, segments: int, reload: bool) -> int:
+@click.option("--token", help="Sent with requests for keys, for a stream whose playlists do not carry it.")
+def check_stream(*, url: str, segments: int, reload: bool, token: str | None) -> int:
     """Fetch the HLS stream at URL as a player does, and say which rules its playlists and media keep.
 
     Broken rules of RFC 8216 are WRONG; what Apple asks for beyond them is advice.
 
     \b
-    Example:
+    Examples:
       streamkit check http://127.0.0.1:8080/hls/demo/playlist.m3u8
+      streamkit check "http://127.0.0.1:8080/hls/paid/playlist.m3u8?token=$(streamkit token paid)"
     """
     from streamkit.playlist_check import StreamCheck, report
 
-    text, is_right = report(StreamCheck(url, segments=segments, reload=reload).findings())
+    text, is_right = report(StreamCheck(url, segments=segments, reload=reload, token=token).findings())
     click.echo(text)
     return OK if is_right else RULES_BROKEN
 

@@ -20,12 +20,14 @@ class WrongAnswerError(Exception):
 
 @dataclass(slots=True)
 class MediaCheck:
-    """Looks at the segments of one presentation. `get` fetches a URL; `name_of` is what it may be called.
+    """Looks at the segments of one presentation. `get` fetches a URL, `get_key` that of a key; `name_of` is what it may
+    be called.
 
     Initialization sections and keys are fetched once.
     """
 
     get: Callable[[str], bytes]
+    get_key: Callable[[str], bytes]
     join: Callable[[str, str], str]
     name_of: Callable[[str], str]
     _fetched: dict[str, bytes | None] = field(default_factory=dict)
@@ -58,18 +60,21 @@ class MediaCheck:
         init = None
         if entry.init is not None:
             rule = "every initialization section is there"
-            init = yield from self._once(self.join(base, entry.init), rule, "4.3.2.5", is_advice=False)
+            url = self.join(base, entry.init)
+            init = yield from self._once(url, rule, "4.3.2.5", get=self.get, is_advice=False)
             if init is None:
                 return
         plain = body if entry.key is None else (yield from self._decrypted(base, body, number, entry.key))
         if plain is not None:
             yield from _inside(name, plain, init, number, entry, pieces)
 
-    def _once(self, url: str, rule: str, section: str, *, is_advice: bool) -> Generator[Finding, None, bytes | None]:
+    def _once(
+        self, url: str, rule: str, section: str, *, get: Callable[[str], bytes], is_advice: bool
+    ) -> Generator[Finding, None, bytes | None]:
         """Fetch what many segments need; return None when it is not there, which is said once."""
         if url not in self._fetched:
             try:
-                self._fetched[url] = self.get(url)
+                self._fetched[url] = get(url)
                 problem = None if self._fetched[url] else "it is empty"
             except WrongAnswerError as error:
                 self._fetched[url], problem = None, str(error)
@@ -83,8 +88,8 @@ class MediaCheck:
         if key.get("METHOD") != "AES-128" or not key.get("URI"):
             return None
         url = self.join(base, key["URI"])
-        rule = "the keys can be fetched without a token, so that segments can be looked into"
-        secret = yield from self._once(url, rule, "4.3.2.4", is_advice=True)
+        rule = "the keys can be fetched, with a token where one is needed, so that segments can be looked into"
+        secret = yield from self._once(url, rule, "4.3.2.4", get=self.get_key, is_advice=True)
         if secret is None:
             return None
         problem, plain = None, None

@@ -12,7 +12,7 @@ from streamkit.hls.authoring import advise, advise_variants
 from streamkit.hls.conformance import Finding, check_playlist, check_reload, check_variants
 from streamkit.hls.media_rules import Piece, check_alignment
 from streamkit.hls.parse import Parsed, Variant, parse
-from streamkit.media_check import MediaCheck, WrongAnswerError
+from streamkit.media_check import KEY_LENGTH, MediaCheck, WrongAnswerError
 
 TIMEOUT = 10.0
 """Seconds for each request."""
@@ -40,6 +40,8 @@ class StreamCheck:
     url: str
     segments: int = 3
     reload: bool = True
+    token: str | None = None
+    """Sent with the requests for keys, and with no other: a bucket would not know what to do with it."""
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(timeout=TIMEOUT, retries=_RETRIES))
 
     def findings(self) -> Iterator[Finding]:
@@ -57,7 +59,12 @@ class StreamCheck:
         yield from advise(where, first)
         media: dict[str, Parsed] = {}
         pieces: dict[str, list[Piece]] = {}
-        inside = MediaCheck(lambda url: self._get(url, _MAX_SEGMENT).body, _join, _name)
+        inside = MediaCheck(
+            get=lambda url: self._get(url, _MAX_SEGMENT).body,
+            get_key=lambda url: self._get(url, KEY_LENGTH, token=self.token).body,
+            join=_join,
+            name_of=_name,
+        )
         for variant in _playlists(entry.url, first):
             url = _join(entry.url, variant.uri or "")
             if url in media:
@@ -109,11 +116,12 @@ class StreamCheck:
             raise WrongAnswerError(f"{_name(url)} is no playlist")
         return answer, parse(text)
 
-    def _get(self, url: str, limit: int) -> _Answer:
+    def _get(self, url: str, limit: int, *, token: str | None = None) -> _Answer:
+        headers = {"Authorization": f"Bearer {token}"} if token else None
         try:
             if urlsplit(url).scheme not in ("http", "https"):
                 raise WrongAnswerError(f"{_name(url)} cannot be fetched: it is neither http nor https")
-            response = self._pool.request("GET", url, preload_content=False)
+            response = self._pool.request("GET", url, preload_content=False, headers=headers)
             try:
                 if response.status != _HTTP_OK:
                     raise WrongAnswerError(f"{_name(url)} answers {response.status}")

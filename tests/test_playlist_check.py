@@ -29,6 +29,7 @@ MEDIA = """#EXTM3U
 """
 END = "#EXT-X-ENDLIST\n"
 FIRST, SEGMENT = segment(1.0), segment(2.0)
+KEY = bytes(range(16))
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -246,3 +247,31 @@ def test_what_ffmpeg_writes_keeps_every_rule(container: str, site: str, tmp_path
     rules = {one.rule for one in findings}
     assert {"EXTINF is how long a segment lasts", "timestamps go on from segment to segment"} <= rules
     assert ("every initialization section is there" in rules) == (container == "fmp4")
+
+
+def test_the_token_goes_to_keys_alone(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0.ts").write_bytes(encrypt(FIRST, KEY, 0))
+    (tmp_path / "1.ts").write_bytes(encrypt(SEGMENT, KEY, 1))
+    told = MEDIA.replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF', 1)
+    (tmp_path / "720p.m3u8").write_text(told + END)
+    (tmp_path / "k").write_bytes(KEY)
+    asked: dict[str, str | None] = {}
+    monkeypatch.setattr(
+        Handler, "log_request", lambda self, *_: asked.update({self.path: self.headers["Authorization"]})
+    )
+    assert cli.main(["check", f"{site}/playlist.m3u8", "--token", "T"]) == 0
+    assert asked.pop("/k") == "Bearer T"
+    assert len(asked) == 4
+    assert set(asked.values()) == {None}
+    assert "Bearer" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("vector", ["0x" + "1" * 33, "-1", "x"])
+def test_a_vector_that_is_none_is_said(site: str, tmp_path: Path, vector: str) -> None:
+    (tmp_path / "k").write_bytes(KEY)
+    told = MEDIA.replace("#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="k",IV={vector}\n#EXTINF', 1)
+    (tmp_path / "720p.m3u8").write_text(told + END)
+    (tmp_path / "0.ts").write_bytes(encrypt(FIRST, KEY, 0))
+    assert "an encrypted segment can be decrypted with its key" in broken(f"{site}/720p.m3u8")

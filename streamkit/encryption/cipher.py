@@ -50,7 +50,12 @@ def first_and_last(head: bytes, tail: bytes, key: bytes, sequence: int) -> tuple
 
 
 def initialization_vector(sequence: int) -> bytes:
-    """Return what applies to a segment when EXT-X-KEY has no IV: its media sequence number (5.2)."""
+    """Return what applies to a segment when EXT-X-KEY has no IV: its media sequence number (5.2).
+
+    Raises ValueError when a number that came from outside is none.
+    """
+    if not 0 <= sequence < 1 << 8 * BLOCK:
+        raise ValueError(f"the initialization vector {sequence:#x} has more than {BLOCK} bytes")
     return sequence.to_bytes(BLOCK, "big")
 
 

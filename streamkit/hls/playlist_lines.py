@@ -10,7 +10,7 @@ from datetime import datetime
 from streamkit.hls.render import date_text
 from streamkit.types import UnixTime
 
-_LASTING = ("#EXT-X-KEY", "#EXT-X-MAP")
+_LASTING = ("#EXT-X-MAP", "#EXT-X-KEY")  # in this order: an initialization section is outside every key
 _OF_AN_ENTRY = (
     *_LASTING, "#EXTINF", "#EXT-X-BYTERANGE", "#EXT-X-DISCONTINUITY", "#EXT-X-PROGRAM-DATE-TIME", "#EXT-X-GAP",
     "#EXT-X-BITRATE",
@@ -65,7 +65,7 @@ def read_media(text: str) -> Media:
                     end=UnixTime(at + duration),
                     gap=gap,
                     tags=tuple(tags),
-                    lasting=tuple(lasting.values()),
+                    lasting=tuple(lasting[tag] for tag in _LASTING if tag in lasting),
                     uri=line,
                 )
             )

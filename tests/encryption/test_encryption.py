@@ -62,6 +62,12 @@ def test_the_vector_is_the_number_big_endian_in_16_bytes_5_2() -> None:
     assert initialization_vector(258) == bytes(14) + b"\x01\x02"
 
 
+@pytest.mark.parametrize("number", [-1, 1 << 128])
+def test_a_vector_of_more_than_16_bytes_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="initialization vector"):
+        decrypt(encrypt(TS, KEY, 1), KEY, number)
+
+
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 188, 4096, 100_000])
 def test_what_was_encrypted_is_decrypted_whatever_its_length(size: int) -> None:
     plain = os.urandom(size)

@@ -3,6 +3,7 @@
 import pytest
 from hls_kit import Parsed, Stream, new_ledger, rung
 
+from streamkit.hls.clip import Cut, Span, cut_ledger, cut_texts, media_names
 from streamkit.hls.dvr import DvrWindow
 from streamkit.hls.dvr_text import DvrText
 from streamkit.hls.events import RunBegun, from_record, to_record
@@ -116,6 +117,33 @@ def test_dvr_playlists_have_the_same_keys(window: float | None) -> None:
         found = keys_of(Parsed(text.render()["dvr_720p.m3u8"].decode()))
         assert [in_effect for _, in_effect, _ in found] == [key(stream, number // 3) for number, _, _ in found]
     assert len(found) == (30 if window is None else 7)
+
+
+@pytest.mark.parametrize("fmt", SegmentFormat)
+def test_clips_have_the_same_keys_whether_cut_out_of_the_ledger_or_of_playlists(fmt: SegmentFormat) -> None:
+    stream = encrypted(2, segment_format=fmt)
+    stream.open("720p", "480p")
+    stream.make(range(1), "720p")  # a gap of 480p: its key comes before its first initialization section
+    stream.wait(4)
+    stream.wait(4)
+    stream.make(range(1, 9), "720p", "480p")
+    session = stream.ledger.session
+    assert session is not None
+    stream.record(stream.ledger.end_session(stream.time))
+    files = render_vod(stream.ledger)
+    media = {name: files[name].decode() for name in media_names(files[f"{session}.m3u8"].decode())}
+    span = Span(start=-9.0, end=0.0)
+    cuts = [
+        cut_ledger(stream.ledger, session, span),
+        cut_texts(session, files[f"{session}.m3u8"].decode(), media, span),
+    ]
+    for cut in cuts:
+        assert isinstance(cut, Cut)
+        for name in ("720p", "480p"):
+            found = keys_of(Parsed(cut.files[f"{session}_{name}.m3u8"].decode()))
+            assert [in_effect for _, in_effect, _ in found] == [key(stream, number // 2) for number, _, _ in found]
+            assert {of_map for _, _, of_map in found} == {NONE if fmt is SegmentFormat.FMP4 else None}
+            assert len(found) == 5
 
 
 def test_key_urls_begin_with_the_base_where_there_is_one() -> None:
