@@ -1,11 +1,18 @@
-"""Run every benchmark, or those named: `python -m benchmarks [first_playable] [listing_lag] [cpu] [events]`."""
+"""Run every benchmark, or those named: `python -m benchmarks [NAME ...]`; BENCHMARKS below has the names."""
 
 import sys
 
-from benchmarks import cpu, events, first_playable, listing_lag
+from benchmarks import cpu, events, first_playable, ladder, listing_lag, quality
 from benchmarks.stage import Figure, print_figures, print_machine
 
-BENCHMARKS = {"first_playable": first_playable, "listing_lag": listing_lag, "cpu": cpu, "events": events}
+BENCHMARKS = {
+    "first_playable": first_playable,
+    "listing_lag": listing_lag,
+    "cpu": cpu,
+    "events": events,
+    "ladder": ladder,
+    "quality": quality,
+}
 
 
 def main(names: list[str]) -> int:

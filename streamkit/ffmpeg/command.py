@@ -138,7 +138,8 @@ def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
     # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
     # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
     chains = [
-        f"[s{i}]scale={rendition.width}:{rendition.height}:flags=bilinear{_bars(spec, rendition)},setsar=1,"
+        f"[s{i}]{_thinning(spec.source, rendition)}"
+        f"scale={rendition.width}:{rendition.height}:flags=bilinear{_bars(spec, rendition)},setsar=1,"
         f"{pixel_format(rendition.video_codec or '')}[v{i}]"
         for i, rendition in encoded
     ]
@@ -147,6 +148,17 @@ def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
         return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", picture, 1)]
     outputs = "".join(f"[s{i}]" for i, _ in encoded)
     return ["-filter_complex", ";".join([f"{picture}split={len(encoded)}{outputs}", *chains])]
+
+
+def _thinning(source: SourceInfo, rendition: Rendition) -> str:
+    """Return the filter, with a comma, that drops frames where the rendition has fewer than the source.
+
+    What the output's own -fps_mode keeps instead comes up to two of the rendition's frames late, behind its sound.
+    """
+    rate = source.video.fps if source.video is not None else None
+    if rate is None or rendition.fps is None or rendition.fps >= rate:
+        return ""
+    return f"fps={rendition.fps.numerator}/{rendition.fps.denominator}:start_time=0,"
 
 
 def _deinterlacer(source: SourceInfo) -> str:

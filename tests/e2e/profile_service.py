@@ -31,6 +31,8 @@ streams:
   - {{match: "pair-*", ladder: pair}}
   - {{match: "cmaf-*", ladder: cmaf}}
   - {{match: "smooth-*", ladder: smooth}}
+  - {{match: "hevc-*", ladder: hevc}}
+  - {{match: "av1-*", ladder: av1}}
   - {{match: "copied-*", ladder: copied}}
   - {{match: "copiedcmaf-*", ladder: copiedcmaf}}
 """

@@ -27,7 +27,17 @@ LADDERS = """
     renditions:
       - {name: 180p, height: 180, video_bitrate: 300k, preset: veryfast, tune: ""}
       - {name: 90p, height: 90, video_bitrate: 150k, preset: veryfast, tune: "", max_fps: 15.0}
-  copied: &copied
+  hevc:
+    segment_format: fmp4
+    renditions:
+      - {name: 180p, height: 180, video_codec: hevc, video_bitrate: 300k, preset: ultrafast}
+      - {name: 90p, height: 90, video_codec: hevc, video_bitrate: 150k, preset: ultrafast}
+  av1:
+    segment_format: fmp4
+    renditions:
+      - {name: 180p, height: 180, video_codec: av1, video_bitrate: 300k, preset: "12"}
+      - {name: 90p, height: 90, video_codec: av1, video_bitrate: 150k, preset: "12"}
+  copied:
     renditions:
       - {name: source, video_codec: copy, audio_codec: copy}
   copiedcmaf: {segment_format: fmp4, renditions: [{name: source, video_codec: copy, audio_codec: copy}]}
@@ -127,6 +137,8 @@ PROFILES = (
     Profile(name="29.97", fps="30000/1001", rate=Fraction(30000, 1001)),
     Profile(name="50", fps="50", rate=Fraction(50), encoder="imageio"),
     Profile(name="59.94", fps="60000/1001", rate=Fraction(60000, 1001)),
+    Profile(name="59.94 and a quarter of it", fps="60000/1001", ladder="smooth", encoder="imageio",
+            rate=Fraction(60000, 1001), lower_rate=Fraction(15000, 1001)),
     Profile(name="15", fps="15", rate=Fraction(15)),
     Profile(name="120 above the cap", fps="120", rate=Fraction(60), encoder="imageio"),
     Profile(name="variable rate", picture="select='not(between(mod(n,30),8,13))'",
@@ -177,7 +189,11 @@ PROFILES = (
             video="-c:v libx264 -preset ultrafast -g 15 -keyint_min 15 -pix_fmt yuv420p"),
     Profile(name="copy of MP3", ladder="copied", sizes=(("source", (320, 180)),), sound="mp4a.40.34",
             audio="-c:a libmp3lame -b:a 96k -ac 2", audio_rate=44100),
+    Profile(name="B-frames both ways", ladder="smooth", lower_rate=Fraction(15),
+            video="-c:v libx264 -preset veryfast -bf 3 -g 60 -pix_fmt yuv420p"),
     # ---- fMP4
+    Profile(name="30", ladder="hevc", codec="hvc1", encoder="imageio"),
+    Profile(name="30", ladder="av1", codec="av01", encoder="imageio"),
     Profile(name="30", ladder="cmaf"),
     Profile(name="29.97", ladder="cmaf", fps="30000/1001", rate=Fraction(30000, 1001), encoder="imageio"),
     Profile(name="audio only", ladder="cmaf", video=None, sizes=(("audio", None),)),

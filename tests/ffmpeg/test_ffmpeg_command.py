@@ -95,6 +95,14 @@ def test_a_single_rendition_is_not_split() -> None:
     assert graph.startswith("[0:v:0]scale=1280:720")
 
 
+def test_frames_are_dropped_to_the_nearest_instant_where_a_rendition_has_fewer() -> None:
+    fast = SourceInfo(video=replace(VIDEO, fps=Fraction(60)), audio=AUDIO)
+    argv = build_argv(replace(spec(picture("720p", Fraction(60)), picture("480p", Fraction(30))), source=fast))
+    _, full, half = values(argv, "-filter_complex")[0].split(";")
+    assert full.startswith("[s0]scale=")
+    assert half.startswith("[s1]fps=30/1:start_time=0,scale=")
+
+
 def test_only_what_may_be_interlaced_is_deinterlaced_once_for_all_renditions() -> None:
     fields = SourceInfo(video=replace(VIDEO, may_be_interlaced=True), audio=AUDIO)
     for renditions in ((picture(),), (picture("720p"), picture("480p"))):

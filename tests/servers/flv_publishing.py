@@ -63,16 +63,6 @@ def _decoded_late(tag: Tag) -> Tag:
     return Tag(tag.send_at + 200, tag.timestamp + 200, tag.kind, payload)
 
 
-def audio_header_late(tags: list[Tag]) -> list[Tag]:
-    """Let nothing speak of audio until its first sound: no metadata, and the header just before it."""
-    header = next(tag for tag in tags if tag.kind == chunks.AUDIO)
-    first = next(tag for tag in tags if tag.kind == chunks.AUDIO and tag is not header)
-    late = replace(header, send_at=first.send_at, timestamp=first.timestamp)
-    rest = [tag for tag in without_metadata(tags) if tag is not header]
-    where = rest.index(first)
-    return [*rest[:where], late, *rest[where:]]
-
-
 def publish_tags(port: int, key: str, tags: list[Tag]) -> None:
     """Publish the tags in real time and leave; OSError or AssertionError when the server does not want them."""
     with closing(socket.create_connection(("127.0.0.1", port), TIMEOUT)) as connection:
