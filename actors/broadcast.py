@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 from actors.base import Ref
 from actors.bucket import Bucket
+from actors.encoding import Encoding
 from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
-from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.clip import cut_ledger
 from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event, RunBegun
@@ -29,7 +29,6 @@ from streamkit.types import (
     RunPlan,
     Seconds,
     SessionId,
-    SourceInfo,
     StreamKey,
     StreamState,
     UnixTime,
@@ -270,8 +269,9 @@ class Broadcast:
 
     # ---- views
 
-    def snapshot(self, source: SourceInfo | None, progress: Progress, restarts: int) -> StreamSnapshot:
+    def snapshot(self, encoding: Encoding) -> StreamSnapshot:
         """Return what the front end may show now."""
+        progress = encoding.progress
         return StreamSnapshot(
             key=self._key,
             state=self._state,
@@ -280,7 +280,7 @@ class Broadcast:
             listed_from=self._ledger.listed_from,
             started_at=self._started_at,
             stopped_at=self._stopped_at,
-            source=source,
+            source=encoding.feed.source,
             renditions=self._ledger.renditions(),
             fps=progress.fps,
             speed=progress.speed,
@@ -289,7 +289,8 @@ class Broadcast:
             duplicated_frames=progress.duplicated,
             segments=self._ledger.counts(self._ledger.session),
             upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
-            restarts=restarts,
+            restarts=encoding.restarts,
+            slate=encoding.shows_slate,
             last_error=self._upload_error or self._last_error,
             newest_key=self._ledger.newest_key,
             playlists=MappingProxyType(self._playlists.local),

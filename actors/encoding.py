@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 from actors.base import Ref, tell
 from actors.feeding import Feeding
+from actors.planning import Planning
 from actors.reports import Reports
 from actors.segment_watcher import SegmentWatcher
 from actors.services import Services
 from streamkit.backoff import Backoff
-from streamkit.continuity import continued
 from streamkit.errors import EncoderNotFoundError, SourceError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
 from streamkit.ffmpeg.state import classify_exit
 from streamkit.hls.events import RunBegun
-from streamkit.ladder import plan_renditions
 from streamkit.messages import (
     EncoderExited,
     EncoderProgressed,
@@ -31,7 +30,7 @@ from streamkit.messages import (
     SourceClosed,
     WatchRun,
 )
-from streamkit.types import MediaSequence, Rendition, RunPlan, Seconds, SessionId, SourceKind, StreamKey
+from streamkit.types import MediaSequence, RunPlan, Seconds, SessionId, SourceInfo, SourceKind, StreamKey
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +52,7 @@ class _Run:
     out_time: float = 0.0
     ending_since: float | None = None
     segments: int = 0
+    is_slate: bool = False
     failure: str | None = None
 
 
@@ -72,10 +72,10 @@ class Encoding:
         self._failures = 0
         self._backoff = Backoff(first=Seconds(0.25), limit=Seconds(10.0), random=random.random)
         self._restart_at = 0.0
+        self._slate_failed = False  # since the publisher was last there
         self.progress = Progress()
         self.restarts = 0
-        self.ladder = services.settings.ladder_name_for(key)
-        """The name of the ladder that is encoded."""
+        self.planning = Planning(key, services)
 
     # ---- the feed
 
@@ -128,48 +128,45 @@ class Encoding:
         """Whether an encoder can be started now."""
         return self.feed.source is not None and self._run is None and now >= self._restart_at
 
-    def choose_ladder(self, asked: str | None, *, kept: str) -> None:
-        """Encode with `kept`, the ladder of a session that goes on; else with the one asked for, or the configured."""
-        settings = self._services.settings
-        self.ladder = kept if kept in settings.ladders else asked or settings.ladder_name_for(self._key)
-        if kept and self.ladder != kept:
-            logger.warning("There is no ladder %r any more, %r takes its place", kept, self.ladder, extra=self._extra)
-        elif asked not in (None, self.ladder):
-            logger.info("The session keeps its ladder %r, %r was asked for", kept, asked, extra=self._extra)
-
-    def plan(self, before: tuple[Rendition, ...]) -> RunPlan:
-        """Return what to encode of the detected source, in a session whose last run encoded `before`.
-
-        Raises LadderError or SourceError with one sentence.
-        """
-        if self.feed.source is None:
-            raise SourceError("the source is not known yet")
-        settings = self._services.settings
-        ladder = settings.ladders[self.ladder]
-        container = settings.segment_format_of(ladder)
-        renditions = plan_renditions(
-            ladder,
-            self.feed.source,
-            ffmpeg_version=self._services.ffmpeg.version,
-            segment_format=container,
-            keep=frozenset(one.name for one in before),
-        )
-        return RunPlan(
-            renditions=continued(renditions, before, self.feed.source),
-            segment_format=container,
-            key_rotation=settings.key_rotation_for(self._key),
-        )
+    @property
+    def may_show_slate(self) -> bool:
+        """Whether the publisher is gone, and the slate has not failed since it was last there."""
+        return self._run is None and self.feed.awaits_publisher and not self._slate_failed
 
     def start(self, plan: RunPlan, begun: RunBegun) -> None:
         """Start FFmpeg on the feed. A process that cannot be made counts as a failed run."""
+        stdin = self._start(self._begin_run(begun.session, plan, begun.first), plan, begun.starts_at)
+        self._slate_failed = False
+        if stdin is not None:
+            self.feed.attach(stdin)
+
+    def start_slate(self, plan: RunPlan, begun: RunBegun) -> None:
+        """Start FFmpeg on the slate, until `end_slate`. Its failure is nobody's: there is no slate then."""
         run = self._begin_run(begun.session, plan, begun.first)
+        run.feed, run.is_slate = 0, True
+        stdin = self._start(run, plan, begun.starts_at)
+        if stdin is not None:
+            stdin.close()
+
+    def end_slate(self) -> None:
+        """Let FFmpeg finish the slate's last segment; FolderScanned follows. Nothing happens without a slate."""
+        if self.shows_slate and self._run is not None and self._run.ending_since is None:
+            self._input_ended()
+            if self._run.process is not None:
+                self._run.process.terminate()
+
+    @property
+    def shows_slate(self) -> bool:
+        """Whether players see the slate."""
+        return self._run is not None and self._run.is_slate
+
+    def _start(self, run: _Run, plan: RunPlan, starts_at: int) -> socket.socket | None:
         try:
-            stdin = self._spawn(run, plan, begun.starts_at)
+            return self._spawn(run, plan, starts_at)
         except (OSError, EncoderNotFoundError) as error:
             run.failure = str(error)
             tell(self._watcher, ScanFolder(run=run.request.run))
-            return
-        self.feed.attach(stdin)
+            return None
 
     def collect(self, session: SessionId, plan: RunPlan, first_sequence: MediaSequence) -> None:
         """Report the segments that the encoder of a killed service left behind; FolderScanned follows."""
@@ -212,6 +209,9 @@ class Encoding:
         if run is None or run.request.run != number:
             return None
         self._run, self.progress = None, Progress()
+        if run.is_slate:
+            self._slate_failed = run.failure is not None
+            return None
         if run.segments > 0 and time.monotonic() - run.started_at >= HEALTHY_AFTER:
             self._failures = 0
         if run.failure is None:
@@ -237,7 +237,7 @@ class Encoding:
         limit = settings.stall_timeout if run.out_time > 0 else settings.start_timeout
         if now - run.moved_at <= limit:
             return None
-        if now - self.feed.moved_at > limit / 2:
+        if not run.is_slate and now - self.feed.moved_at > limit / 2:
             self.close_feed()
             return f"the publisher sent nothing for {limit:g} s"
         run.failure = f"FFmpeg made no progress for {limit:g} s"
@@ -282,12 +282,14 @@ class Encoding:
 
     def _spawn(self, run: _Run, plan: RunPlan, starts_at: int) -> socket.socket:
         """Start the run's FFmpeg and return the end of its input that is ours."""
-        if self.feed.source is None:
+        source = SourceInfo(video=None, audio=None) if run.is_slate else self.feed.source
+        if source is None:
             raise SourceError("the source is not known yet")
         hls = self._services.settings.hls
         spec = EncoderSpec(
             ffmpeg=self._services.ffmpeg.path,
-            source=self.feed.source,
+            source=source,
+            slate=self.planning.slate_file if run.is_slate else None,
             renditions=plan.renditions,
             segment_format=plan.segment_format,
             folder=self._services.stream_folder(self._key),

@@ -40,6 +40,7 @@ class Ending:
     def begin(self, publish: int, event: StreamEvent, reason: str) -> None:
         """End the publish; its session, if it became one, as soon as FFmpeg has closed its last segment."""
         self._encoding.close_feed()
+        self._encoding.end_slate()
         self._life.move(event)
         self._life.wait(self._patience)
         if not self.is_pending:  # else an older publish's session still waits for its last segment

@@ -26,6 +26,8 @@ class Feeding:
         self.number = 0
         self.moved_at = 0.0
         """When something came last."""
+        self.is_changing = False
+        """Whether the publisher is there and its source is another one now, which is not known yet."""
         self.source: SourceInfo | None = None
         """What the headers of the open connection say; None before they are in, and while they change."""
 
@@ -43,6 +45,13 @@ class Feeding:
         return self._handle is not None and number == self.number
 
     @property
+    def awaits_publisher(self) -> bool:
+        """Whether nobody is known to be there. A pulled stream may be asked for all the while."""
+        if self._handle is None:
+            return True
+        return self._kind is SourceKind.PULL and self.source is None and not self.is_changing
+
+    @property
     def error(self) -> str | None:
         """Why the connection is not there yet, in one sentence, if it knows."""
         return self._handle.last_error if self._handle is not None else None
@@ -58,14 +67,14 @@ class Feeding:
         """Remember the source; False when the connection is not the current one."""
         if not self.is_current(message.run):
             return False
-        self.source = message.source
+        self.source, self.is_changing = message.source, False
         return True
 
     def changed(self, message: SourceChanged) -> bool:
         """Forget the source, which is another one now; False when the connection is not the current one."""
         if not self.is_current(message.run):
             return False
-        self.source = None
+        self.source, self.is_changing = None, True
         return True
 
     def attach(self, stdin: socket.socket) -> None:
@@ -79,7 +88,7 @@ class Feeding:
         """End the connection: FFmpeg reads the end of its input. A repeat does nothing."""
         if self._handle is not None:
             self._handle.close()
-        self._handle, self.source = None, None
+        self._handle, self.source, self.is_changing = None, None, False
 
     def note(self, now: float) -> None:
         """Look whether anything came. A source that is made to wait is not to blame for what it does not send."""

@@ -1,5 +1,6 @@
 """What the actors share: one frozen bundle, made by the composition root."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from actors.folder_watch import FolderWatch
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
 from streamkit.ffmpeg.binary import FfmpegInfo
+from streamkit.ffmpeg.inputs import Slate
 from streamkit.rtmp.loop import RtmpLoop
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
@@ -23,6 +25,8 @@ class Services:
 
     settings: Settings
     ffmpeg: FfmpegInfo
+    slates: Mapping[str, Slate]
+    """By path as configured; every one was looked at when the service started."""
     board: SnapshotBoard
     timers: Timers
     rtmp: RtmpLoop

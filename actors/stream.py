@@ -97,7 +97,7 @@ class StreamActor(BaseActor):
             case SourceDetected():
                 self._source_detected(message)
             case SourceReady():
-                pass
+                self._source_ready(message)
             case SourceChanged():
                 self._source_changed(message)
             case SourceClosed():
@@ -150,19 +150,19 @@ class StreamActor(BaseActor):
         if self._state in (StreamState.CONNECTING, StreamState.RECONNECTING):
             self._life.wait(self._settings.sessions.connect_timeout)
         kept = "" if self._ending.is_pending else self._broadcast.ladder
-        self._encoding.choose_ladder(message.ladder, kept=kept)
+        self._encoding.planning.choose_ladder(message.ladder, kept=kept)
         if self._ending.is_pending or not self._broadcast.is_open:
             self._encoding.forgive()
             self._broadcast.announce(UnixTime(time.time()), self._state)
             self._recall_deadline = time.monotonic() + RECALL_TIMEOUT
             tell(self._services.database, RecallStream(key=self._key, urn=self.actor_urn))
         if message.takes_over:
-            self._await_first_segment()
+            self._await_first_segment(StreamEvent.SOURCE_CHANGED)
         if message.takes_over or not self._encoding.feed.is_open_to(self._kind):
             self._encoding.open_feed(self._kind)
             if self._kind is SourceKind.PULL:
                 return  # the publisher waits for SourceJoined
-        answer_publish(self._joined, self._encoding.ladder)
+        answer_publish(self._joined, self._encoding.planning.ladder)
 
     def _end_publish(self, message: EndPublish) -> None:
         if message.publish != self._publish:
@@ -175,22 +175,25 @@ class StreamActor(BaseActor):
 
     def _source_joined(self, message: SourceJoined) -> None:
         if self._encoding.feed.is_current(message.run):
-            answer_publish(self._joined, self._encoding.ladder)
+            answer_publish(self._joined, self._encoding.planning.ladder)
 
     def _source_detected(self, message: SourceDetected) -> None:
         if self._encoding.feed.detected(message):
-            self._life.move(StreamEvent.SOURCE_DETECTED)
-            if self._state is StreamState.RECONNECTING:  # the publisher is back: now its first segment is awaited
-                self._life.wait(self._settings.sessions.connect_timeout)
+            self._await_first_segment(StreamEvent.SOURCE_DETECTED)
             self._start_encoder()
+
+    def _source_ready(self, message: SourceReady) -> None:
+        if self._encoding.feed.is_current(message.run):
+            self._encoding.end_slate()
 
     def _source_changed(self, message: SourceChanged) -> None:
         """Another run of the same session encodes what the publisher sends from now on."""
         if self._encoding.source_changed(message):
-            self._await_first_segment()
+            self._await_first_segment(StreamEvent.SOURCE_CHANGED)
 
-    def _await_first_segment(self) -> None:
-        self._life.move(StreamEvent.SOURCE_CHANGED)
+    def _await_first_segment(self, event: StreamEvent) -> None:
+        """The publisher is there: from now on its first segment is awaited."""
+        self._life.move(event)
         if self._state is StreamState.RECONNECTING:
             self._life.wait(self._settings.sessions.connect_timeout)
 
@@ -233,11 +236,19 @@ class StreamActor(BaseActor):
         if not self._broadcast.knows_numbers and now < self._recall_deadline:
             return
         try:
-            plan = self._encoding.plan(self._broadcast.renditions)
+            plan = self._encoding.planning.publisher(self._encoding.feed.source, self._broadcast.renditions)
             self._open_session(plan)
             self._encoding.start(plan, self._broadcast.begin_run(plan))
         except StreamKitError as error:
             self._give_up(str(error))
+
+    def _show_slate(self) -> None:
+        """Give players something to see while the publisher is gone: another run, in the same renditions."""
+        if self._state is not StreamState.RECONNECTING or self._ending.is_pending or not self._encoding.may_show_slate:
+            return
+        plan = self._encoding.planning.slate(self._broadcast.renditions)
+        if plan is not None and self._broadcast.takes(plan):
+            self._encoding.start_slate(plan, self._broadcast.begin_run(plan))
 
     def _open_session(self, plan: RunPlan) -> None:
         """Open a session unless one is open that goes on; a configuration that changed may not allow that."""
@@ -245,7 +256,7 @@ class StreamActor(BaseActor):
         if self._broadcast.is_open and not self._broadcast.takes(plan):
             self._broadcast.end(now, "the segment format changed", failed=False)
         if not self._broadcast.is_open:
-            self._broadcast.open(now, self._encoding.ladder)
+            self._broadcast.open(now, self._encoding.planning.ladder)
 
     def _segment_closed(self, message: SegmentClosed) -> None:
         self._broadcast.segment_closed(message)
@@ -263,6 +274,7 @@ class StreamActor(BaseActor):
         elif failure is not None:
             self._encoder_failed(failure)
         self._start_encoder()
+        self._show_slate()
 
     def _encoder_failed(self, failure: str) -> None:
         self._broadcast.note_error(failure)
@@ -285,7 +297,7 @@ class StreamActor(BaseActor):
     def _recover(self, message: RecoverStream) -> None:
         """Go on after a crash: the session waits for its publisher as if it had just lost it."""
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
-        self._encoding.choose_ladder(None, kept=self._broadcast.ladder)
+        self._encoding.planning.choose_ladder(None, kept=self._broadcast.ladder)
         run = self._broadcast.recover()
         if run is not None:
             self._encoding.collect(*run)
@@ -343,7 +355,4 @@ class StreamActor(BaseActor):
         if self._is_idle:
             tell(self.parent, StreamIdle(key=self._key, publish=self._publish))
             return
-        encoding = self._encoding
-        self._services.board.publish(
-            self._broadcast.snapshot(encoding.feed.source, encoding.progress, encoding.restarts)
-        )
+        self._services.board.publish(self._broadcast.snapshot(self._encoding))

@@ -236,12 +236,14 @@ def check(path: Path | None, source: SourceInfo) -> None:
     from streamkit.config_report import describe
     from streamkit.ffmpeg.binary import find_ffmpeg
     from streamkit.ffmpeg.offer import check_ladders
+    from streamkit.ffmpeg.slates import check_slates
     from streamkit.settings_loader import config_file
 
     settings = _load(path)
     click.echo(f"# {config_file(os.environ, path)} is valid")
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
+    check_slates(settings, ffmpeg.path)
     click.echo(describe(settings, source, ffmpeg.path, ffmpeg.version))
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from tempfile import TemporaryFile
@@ -32,8 +32,10 @@ from streamkit.database.connection import database_url
 from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, ServiceError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
+from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.leftovers import reap_leftovers
 from streamkit.ffmpeg.offer import check_ladders
+from streamkit.ffmpeg.slates import check_slates
 from streamkit.logs import configure_logging
 from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
 from streamkit.rtmp.loop import RtmpLoop
@@ -65,12 +67,13 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
+    slates = check_slates(settings, ffmpeg.path)
     _check_port(settings.server.host, settings.server.port, "SERVER_PORT")
     if embedded:
         _check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")
     _prepare_folders(settings)
     with ExitStack() as stack:
-        service = Service(settings, ffmpeg, embedded=embedded, stack=stack)
+        service = Service(settings, ffmpeg, slates, embedded=embedded, stack=stack)
         app = service.create_app()
         if embedded:
             service.start_ingest()
@@ -89,7 +92,15 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
 class Service:
     """Everything that runs. What is started is registered on `stack`, which stops it in reverse order."""
 
-    def __init__(self, settings: Settings, ffmpeg: FfmpegInfo, *, embedded: bool, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ffmpeg: FfmpegInfo,
+        slates: Mapping[str, Slate],
+        *,
+        embedded: bool,
+        stack: ExitStack,
+    ) -> None:
         self._settings = settings
         self._ffmpeg = ffmpeg
         self._embedded = embedded
@@ -113,6 +124,7 @@ class Service:
         self.services = Services(
             settings=settings,
             ffmpeg=ffmpeg,
+            slates=slates,
             board=self.board,
             timers=timers,
             rtmp=self._rtmp,

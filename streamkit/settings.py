@@ -136,6 +136,8 @@ class SessionSettings(Section):
     """Seconds that a live session waits for its publisher to come back; 0 ends it at once."""
     takeover: Literal["refuse", "takeover"] = "refuse"
     """What a second publisher of a live key meets: it is refused, or takes the place of the first."""
+    slate: str = ""
+    """Path of a picture or clip that players see while a live session waits for its publisher; empty: nothing."""
     finish_deadline: Positive = 60.0
     """Seconds that an ended broadcast may take to upload what is left before the row says so."""
 
@@ -172,6 +174,7 @@ class StreamRule(Section):
     selectable_ladders: tuple[Text, ...] | None = None
     reconnect_window: Annotated[float, Field(ge=0)] | None = None
     takeover: Literal["refuse", "takeover"] | None = None
+    slate: str | None = None
     window: Annotated[float, Field(ge=6, le=86400)] | None = None
     dvr: Literal["none", "sliding", "event"] | None = None
     dvr_window: DvrDuration | None = None
@@ -272,6 +275,17 @@ class Settings(Section):
         """Return how many seconds a live session of `key` waits for its publisher."""
         window = self.rule_for(key).reconnect_window
         return Seconds(self.sessions.reconnect_window if window is None else window)
+
+    def slate_for(self, key: StreamKey) -> str:
+        """Return the path of what players of `key` see while its publisher is gone; empty for nothing."""
+        slate = self.rule_for(key).slate
+        return self.sessions.slate if slate is None else slate
+
+    def slates(self) -> list[tuple[str, str]]:
+        """Return (where it is configured, path) of every slate."""
+        named = [("sessions.slate", self.sessions.slate)]
+        named += [(f"streams.{number}.slate", rule.slate or "") for number, rule in enumerate(self.streams)]
+        return [(where, path) for where, path in named if path]
 
     def takes_over(self, key: StreamKey) -> bool:
         """Return whether a second publisher of `key` takes the place of the first."""

@@ -69,6 +69,8 @@ class StreamSnapshot:
     segments: SegmentCounts = SegmentCounts()
     upload_lag: Seconds = Seconds(0.0)
     restarts: int = 0
+    slate: bool = False
+    """Whether players see the slate, because the publisher is gone."""
     last_error: str | None = None
     newest_key: int | None = None
     playlists: Mapping[str, Playlist] = field(default_factory=lambda: MappingProxyType({}))

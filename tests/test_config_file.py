@@ -77,6 +77,7 @@ def test_the_example_of_a_stream_rule_is_valid_when_it_is_used(tmp_path: Path) -
             selectable_ladders=(),
             reconnect_window=60.0,
             takeover="takeover",
+            slate="",
             window=60.0,
             dvr="sliding",
             dvr_window=43_200.0,

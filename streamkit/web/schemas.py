@@ -60,6 +60,7 @@ _LIVE: Schema = _object(
     bytes={**_COUNT, "description": "Bytes that the store has."},
     upload_lag={**_NUMBER, "description": "Age in seconds of the oldest segment that the store does not have."},
     restarts=_COUNT,
+    slate={"type": "boolean", "description": "Players see the slate, because the publisher is gone."},
     last_error=_or_null(_TEXT),
 )
 _STREAM: dict[str, Schema] = {

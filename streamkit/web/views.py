@@ -40,6 +40,7 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "bytes": snapshot.segments.bytes,
         "upload_lag": round(snapshot.upload_lag, 3),
         "restarts": snapshot.restarts,
+        "slate": snapshot.slate,
         "last_error": snapshot.last_error,
     }
 

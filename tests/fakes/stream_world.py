@@ -10,6 +10,7 @@ import pykka
 import pytest
 
 from actors import broadcast, bucket, encoding, ending, life, stream
+from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.names import segment_name
 from streamkit.media.info import MediaInfo
@@ -42,6 +43,7 @@ from streamkit.types import (
     VideoSource,
 )
 
+SLATE = "/srv/soon.png"  # shown where a test's settings name it
 KEY = StreamKey("alice")
 SOURCE = SourceInfo(
     video=VideoSource(codec="h264", width=1280, height=720, fps=None),
@@ -114,6 +116,10 @@ class FakeEncoder:
     run: int
     argv: list[str]
     killed: bool = False
+    terminated: bool = False
+
+    def terminate(self) -> None:
+        self.terminated = True
 
     def kill(self) -> None:
         self.killed = True
@@ -140,6 +146,7 @@ class StreamWorld:
         self.services = SimpleNamespace(
             settings=settings,
             ffmpeg=SimpleNamespace(path="ffmpeg", version=(5, 1)),
+            slates={SLATE: Slate(path=Path(SLATE), has_audio=False)},
             board=self.board,
             timers=SimpleNamespace(after=lambda *_: None),
             rtmp=SimpleNamespace(open_pull=self._open("pull"), open_ingest=self._open("ingest")),

@@ -200,6 +200,7 @@ def test_stats_has_the_totals_and_everything_about_each_live_stream(front: Front
         "bytes": 1000,
         "upload_lag": 0.5,
         "restarts": 1,
+        "slate": False,
         "last_error": "the encoder stalled",
         "dropped_frames": 1,
         "duplicated_frames": 2,
