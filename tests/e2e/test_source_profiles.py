@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from e2e_production import Production
-from profile_service import Broadcasts, Service, behind_nginx, configuration, embedded
+from profile_service import Broadcasts, Outcome, Service, behind_nginx, configuration, embedded
 from profile_table import PROFILES, Profile
 from profile_view import Piece, Track, steps
 from servers import tools
@@ -69,7 +69,7 @@ def test_a_source_comes_out_as_declared(profile: Profile, broadcasts: Broadcasts
         assert not outcome.tracks
         return
     assert outcome.stream["last_error"] is None
-    assert outcome.is_right, outcome.rules
+    check_rules(profile, outcome)
     expected = dict(profile.sizes)
     assert [track.name for track in outcome.tracks] == list(expected)
     for track in outcome.tracks:
@@ -77,6 +77,14 @@ def test_a_source_comes_out_as_declared(profile: Profile, broadcasts: Broadcasts
         check_media(profile, track)
         check_time(profile, track)
     check_alignment(outcome.tracks)
+
+
+def check_rules(profile: Profile, outcome: Outcome) -> None:
+    """`streamkit check` finds nothing wrong, or just what the source brings with it."""
+    assert outcome.is_right is not bool(profile.breaks), outcome.rules
+    if profile.breaks:
+        assert outcome.rules.count("\nWRONG") == 1, outcome.rules
+        assert profile.breaks in outcome.rules
 
 
 def check_segments(profile: Profile, track: Track, size: tuple[int, int] | None) -> None:
