@@ -11,6 +11,7 @@ from streamkit.errors import SourceError
 from streamkit.ffmpeg.encoders import COPY
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ladder import plan_renditions
+from streamkit.presets import describe_auto
 from streamkit.types import Rendition, RunPlan, SourceInfo, StreamKey, VideoSource
 
 logger = logging.getLogger(__name__)
@@ -45,13 +46,17 @@ class Planning:
         self._copied = source.video or self._copied
         settings = self._services.settings
         ladder = settings.ladders[self.ladder]
+        capacity = self._services.presets.capacity(ladder)
         renditions = plan_renditions(
             ladder,
             source,
             ffmpeg_version=self._services.ffmpeg.version,
             segment_format=settings.segment_format_of(ladder),
             keep=frozenset(one.name for one in before),
+            capacity=capacity,
         )
+        if (presets := describe_auto(ladder, renditions, capacity)) is not None:
+            logger.info("Ladder %r: %s", self.ladder, presets, extra=self._extra)
         return self._run_plan(continued(renditions, before, source))
 
     @property

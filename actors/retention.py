@@ -19,7 +19,6 @@ from typing import Any
 import pykka
 
 from actors.base import BaseActor, Ref
-from actors.services import STATE_FOLDER
 from actors.timers import Timers
 from streamkit.database.rows import ArchiveRow
 from streamkit.errors import ObjectNotFoundError, StreamKitError
@@ -38,7 +37,7 @@ from streamkit.messages import (
     Wake,
 )
 from streamkit.retention import Bounds, hold_of, object_prefixes, playlist_names, removable, to_expire
-from streamkit.settings import Settings
+from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard, StreamSnapshot
 from streamkit.storage.base import ObjectStore
 from streamkit.types import DvrKind, MediaSequence, Seconds, SessionId, StreamKey, UnixTime

@@ -8,15 +8,14 @@ from actors.base import Ref
 from actors.folder_watch import FolderWatch
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
+from streamkit.calibration import PresetBook
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.rtmp.loop import RtmpLoop
-from streamkit.settings import Settings
+from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStore
 from streamkit.types import SourceKind, StreamKey
-
-STATE_FOLDER = ".streamkit"  # no stream key begins with a dot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +34,7 @@ class Services:
     uploads: UploadPool
     database: Ref
     default_source: SourceKind
+    presets: PresetBook
 
     @property
     def state_folder(self) -> Path:

@@ -31,6 +31,7 @@ _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
 Examples:
   streamkit serve --embedded --demo   try it: no other server is needed
   streamkit config check              validate the configuration, show what it comes to
+  streamkit ladder calibrate          measure which presets this machine can afford
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
   streamkit check URL                 which rules of HLS a stream keeps, anybody's
@@ -233,10 +234,12 @@ def check(path: Path | None, source: SourceInfo) -> None:
       streamkit config check
       streamkit config check --config ladders.yaml --source 1280x720@59.94
     """
+    from streamkit.calibration import PresetBook
     from streamkit.config_report import describe
     from streamkit.ffmpeg.binary import find_ffmpeg
     from streamkit.ffmpeg.offer import check_ladders
     from streamkit.ffmpeg.slates import check_slates
+    from streamkit.settings import STATE_FOLDER
     from streamkit.settings_loader import config_file
 
     settings = _load(path)
@@ -244,7 +247,46 @@ def check(path: Path | None, source: SourceInfo) -> None:
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     check_slates(settings, ffmpeg.path)
-    click.echo(describe(settings, source, ffmpeg.path, ffmpeg.version))
+    presets = PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER)
+    click.echo(describe(settings, source, ffmpeg, presets))
+
+
+@cli.group()
+def ladder() -> None:
+    """Look at the ladders."""
+
+
+@ladder.command()
+@_config_option
+@click.option("--ladder", "name", help="Measure this one. Default: every ladder with `preset: auto`.")
+def calibrate(path: Path | None, name: str | None) -> None:
+    """Measure the presets that `preset: auto` chooses from on this machine, with the FFmpeg at hand.
+
+    It takes some seconds of all processors for each ladder; run it while no stream runs. A service that runs already
+    reads what was measured at its next start.
+
+    \b
+    Examples:
+      streamkit ladder calibrate
+      streamkit ladder calibrate --ladder mobile
+    """
+    from streamkit.calibration import PresetBook, report
+    from streamkit.ffmpeg.binary import find_ffmpeg
+    from streamkit.ffmpeg.offer import check_ladders
+    from streamkit.presets import has_auto
+    from streamkit.settings import STATE_FOLDER
+
+    settings = _load(path)
+    if name is not None and name not in settings.ladders:
+        raise click.UsageError(f"there is no ladder {name!r}; there are {', '.join(sorted(settings.ladders))}")
+    ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
+    check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
+    folder = settings.hls.output_dir / STATE_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    book = PresetBook(settings, ffmpeg, folder)
+    for one in [name] if name else [one for one, its in settings.ladders.items() if has_auto(its)]:
+        book.measure(one)
+        click.echo(report(settings, one, book))
 
 
 def _load(path: Path | None) -> "Settings":

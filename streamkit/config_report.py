@@ -1,12 +1,15 @@
-"""Pure: what a configuration comes to, as `streamkit config check` prints it; secrets are masked."""
+"""What a configuration comes to, as `streamkit config check` prints it; secrets are masked."""
 
 import shlex
 from collections.abc import Sequence
 
 import yaml
 
+from streamkit.calibration import PresetBook
+from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ladder import plan_renditions
+from streamkit.presets import describe_auto
 from streamkit.settings import Settings
 from streamkit.types import Epoch, Rendition, Seconds, SourceInfo, session_id
 
@@ -14,14 +17,13 @@ _EXAMPLE_KEY = "STREAM_KEY"
 _HEADINGS = ("rendition", "picture", "fps", "video", "bit/s", "peak", "audio", "bit/s")
 
 
-def describe(settings: Settings, source: SourceInfo, ffmpeg: str, version: tuple[int, int]) -> str:
+def describe(settings: Settings, source: SourceInfo, ffmpeg: FfmpegInfo, presets: PresetBook) -> str:
     """Return the settings as YAML, who uses which ladder, and per ladder its renditions and FFmpeg command.
 
-    `ffmpeg` is the path of an FFmpeg of that `version` (major, minor). Raises LadderError when nothing of a ladder can
-    be made from `source`.
+    Raises LadderError when nothing of a ladder can be made from `source`.
     """
     everything = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-    ladders = [_ladder(settings, name, source, ffmpeg, version) for name in settings.ladders]
+    ladders = [_ladder(settings, name, source, ffmpeg, presets) for name in settings.ladders]
     return "\n".join([everything, *_uses(settings), "", *ladders])
 
 
@@ -35,11 +37,14 @@ def _uses(settings: Settings) -> list[str]:
     return _table(rows)
 
 
-def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, version: tuple[int, int]) -> str:
+def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInfo, presets: PresetBook) -> str:
     container = settings.segment_format_of(settings.ladders[name])
-    renditions = plan_renditions(settings.ladders[name], source, ffmpeg_version=version, segment_format=container)
+    ladder, capacity = settings.ladders[name], presets.capacity(settings.ladders[name])
+    renditions = plan_renditions(
+        ladder, source, ffmpeg_version=ffmpeg.version, segment_format=container, capacity=capacity
+    )
     spec = EncoderSpec(
-        ffmpeg=ffmpeg,
+        ffmpeg=ffmpeg.path,
         source=source,
         renditions=renditions,
         folder=settings.hls.output_dir / _EXAMPLE_KEY,
@@ -51,7 +56,10 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: str, vers
         device=settings.encoder.device,
     )
     title = f"ladder '{name}' for {_source(source)}:"
-    return "\n".join([title, *_table([_HEADINGS, *map(_row, renditions)]), "", shlex.join(build_argv(spec)), ""])
+    auto = describe_auto(ladder, renditions, capacity)
+    notes = [] if auto is None else [f"  {auto}"]
+    table = _table([_HEADINGS, *map(_row, renditions)])
+    return "\n".join([title, *table, *notes, "", shlex.join(build_argv(spec)), ""])
 
 
 def _source(source: SourceInfo) -> str:

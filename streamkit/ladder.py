@@ -7,6 +7,7 @@ from math import ceil
 from streamkit.audio_groups import with_separate_audio
 from streamkit.errors import LadderError
 from streamkit.ffmpeg.encoders import COPY, encoder_name
+from streamkit.presets import UNKNOWN, Capacity, with_presets
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SegmentFormat, SourceInfo, VideoSource
 
@@ -39,12 +40,14 @@ def plan_renditions(
     ffmpeg_version: tuple[int, int] = (9, 0),
     segment_format: SegmentFormat = SegmentFormat.MPEGTS,
     keep: Container[RenditionName] = (),
+    capacity: Capacity | None = UNKNOWN,
 ) -> tuple[Rendition, ...]:
     """Return what to encode: at least one rendition, in the ladder's order, never larger than the source.
 
     The rungs that `keep` names are there even if they are larger; their pictures have the source's size then.
 
     Without video there is exactly one, audio-only, rendition; without audio the audio-only rungs are left out.
+    Presets that are `auto` are chosen by `capacity`, and stay `auto` when it is None.
     Raises LadderError when FFmpeg cannot read the source, or nothing of the ladder can be made from it.
     """
     _check_readable(source, ffmpeg_version)
@@ -59,7 +62,10 @@ def plan_renditions(
     ]
     if not renditions:
         raise LadderError("the ladder has audio-only renditions alone and the source has no audio")
-    return with_separate_audio(tuple(renditions)) if ladder.separate_audio else tuple(renditions)
+    planned = tuple(renditions)
+    if capacity is not None:
+        planned = with_presets(planned, source, capacity)
+    return with_separate_audio(planned) if ladder.separate_audio else planned
 
 
 def capped_fps(fps: Fraction | None, max_fps: float) -> Fraction:

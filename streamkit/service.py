@@ -24,10 +24,12 @@ from actors.base import Ref
 from actors.database import DatabaseActor
 from actors.folder_watch import FolderWatch
 from actors.retention import Retention
-from actors.services import STATE_FOLDER, Services
+from actors.services import Services
 from actors.supervisor import Supervisor
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
+from streamkit.calibration import PresetBook
+from streamkit.calibrator import Calibrator
 from streamkit.database.connection import database_url
 from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, ServiceError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
@@ -40,7 +42,7 @@ from streamkit.logs import configure_logging
 from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
 from streamkit.rtmp.loop import RtmpLoop
 from streamkit.rtmp.tcp import reason
-from streamkit.settings import Settings
+from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage import open_store
 from streamkit.types import Seconds, SourceKind, StreamKey
@@ -133,12 +135,17 @@ class Service:
             uploads=uploads,
             database=self.database,
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
+            presets=PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER),
         )
         self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)
         Retention.start(
             settings=settings, store=store, database=self.database, board=self.board, timers=timers
         )  # stopped with all other actors
         stack.callback(self._stop_actors)
+        if settings.encoder.calibrate:
+            calibrator = Calibrator(self.services.presets, self.board)
+            calibrator.start()
+            stack.callback(calibrator.stop)
 
     def create_app(self) -> Sanic[Any, Any]:
         """Return the front end on this service."""

@@ -28,6 +28,8 @@ from streamkit.settings_ladder import LadderSettings, default_ladders, with_defa
 from streamkit.settings_retention import Age, Bytes, RetentionSettings
 from streamkit.types import DvrKind, Keep, Seconds, SegmentFormat, StreamKey
 
+STATE_FOLDER = ".streamkit"  # below hls.output_dir; no stream key begins with a dot
+
 
 class ServerSettings(Section):
     """The HTTP front end."""
@@ -115,6 +117,10 @@ class EncoderSettings(Section):
     """Path of FFmpeg; empty means the one on PATH, else the one that imageio-ffmpeg carries."""
     device: Text = "/dev/dri/renderD128"
     """Render node for encoders that end in _vaapi or _qsv."""
+    auto_share: Annotated[float, Field(ge=0.05, le=1)] = 0.7
+    """Share of the machine's processors that one stream with `preset: auto` may keep busy."""
+    calibrate: bool = True
+    """Measure the presets for `auto` while no stream runs."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 10
     """Added to StreamKit's own: encoders fill the processors, and must not delay the uploads of what they made."""
     stall_timeout: Positive = 10.0

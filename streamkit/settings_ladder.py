@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from streamkit.ffmpeg.encoders import COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
+from streamkit.ffmpeg.encoders import AUTO, COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
 from streamkit.settings_fields import BitRate, Container, RenditionLabel, Section, wrong
 from streamkit.settings_retention import Age, Bytes
 
@@ -43,8 +43,8 @@ class RenditionSettings(Section):
     bufsize: BitRate | None = None
     """Bits; default: 1.5 x video_bitrate."""
     max_fps: Annotated[float, Field(ge=1, le=240)] = 60.0
-    preset: Word = "veryfast"
-    """One of the encoder's own."""
+    preset: Word = AUTO
+    """One of the encoder's own, or auto."""
     tune: str = NO_DELAY
     """One of the encoder's own, or zerolatency, or none."""
     profile: str | None = None
@@ -62,7 +62,7 @@ class RenditionSettings(Section):
             return self
         if self.height is None or self.video_bitrate is None:
             raise ValueError("an encoded rendition needs 'height' and 'video_bitrate'")
-        self._check_word("preset", self.preset, self.encoder.presets)
+        self._check_word("preset", self.preset, (AUTO, *self.encoder.presets))
         self._check_word("tune", self.tune, self.encoder.tunes)
         self._check_word("profile", self.profile, self.encoder.profiles)
         self._check_word("level", self.level, self.encoder.levels)

@@ -18,6 +18,7 @@ PURE = sorted(
         "streamkit/ffmpeg/inputs.py",
         "streamkit/audio_groups.py",
         "streamkit/publish_url.py",
+        "streamkit/presets.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",

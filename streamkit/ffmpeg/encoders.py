@@ -10,11 +10,15 @@ from types import MappingProxyType
 
 from streamkit.types import Rendition
 
+AUTO = "auto"
+"""The preset that stands for the slowest with which this machine keeps real time."""
 NO_DELAY = "zerolatency"
 """The tune that every family understands: no look-ahead and no B-frames, a frame leaves as soon as it came."""
 ENCODER_THREADS = 4
 
 _NAMED = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+EFFORTS = len(_NAMED)
+_EFFORTS = {"svtav1": tuple(str(n) for n in range(12, 3, -1)), "aom": tuple("887766555")}
 _H264_LEVELS = (
     "1.0",
     "1.1",
@@ -54,6 +58,13 @@ class VideoEncoder:
     tunes: tuple[str, ...]
     profiles: tuple[str, ...]
     levels: tuple[str, ...]
+
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        """The presets that `auto` chooses from, as many for each encoder, the fastest first."""
+        if self.is_hardware:
+            return (self.usual,) * EFFORTS
+        return _EFFORTS.get(self.family, self.presets)
 
     @property
     def is_hardware(self) -> bool:

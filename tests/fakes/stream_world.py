@@ -28,6 +28,7 @@ from streamkit.messages import (
     UploadPlaylist,
     UploadSegment,
 )
+from streamkit.presets import UNKNOWN
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard, StreamSnapshot
 from streamkit.types import (
@@ -154,6 +155,7 @@ class StreamWorld:
             store=None,
             uploads=None,
             database=self.database,
+            presets=SimpleNamespace(capacity=lambda _ladder: UNKNOWN),
             default_source=SourceKind.PULL,
             stream_folder=lambda key: folder / key,
             journal_path=lambda key: folder / ".streamkit" / f"{key}.journal",

@@ -72,7 +72,10 @@ def test_software_alone_runs_nothing(tmp_path: Path) -> None:
     ("fields", "says"),
     [
         ({"video_codec": "x264"}, "one of libx264, libx265"),
-        ({"video_codec": "h264_nvenc", "preset": "fast"}, "one of p1, p2, p3, p4, p5, p6, p7, which h264_nvenc knows"),
+        (
+            {"video_codec": "h264_nvenc", "preset": "fast"},
+            "one of auto, p1, p2, p3, p4, p5, p6, p7, which h264_nvenc knows",
+        ),
         ({"video_codec": "av1", "preset": "14"}, "which libsvtav1 knows"),
         ({"video_codec": "av1", "preset": "10", "level": "4.0"}, "left out: libsvtav1 chooses its level itself"),
         ({"tune": "hq"}, "which libx264 knows"),
