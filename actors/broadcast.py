@@ -11,6 +11,7 @@ from types import MappingProxyType
 from actors.base import Ref
 from actors.bucket import Bucket
 from actors.encoding import Encoding
+from actors.pictures import Pictures
 from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
@@ -62,6 +63,7 @@ class Broadcast:
         self._is_worth_compacting = self._ledger.session is not None
         self._knows_numbers = self._ledger.epoch > 0
         self._playlists = Playlists(self._ledger, self._bucket, self._record, is_kept=self._is_kept)
+        self._pictures = Pictures(key, self._bucket, self._folder)
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
         self._started_at: UnixTime | None = None  # of the publish
@@ -192,6 +194,7 @@ class Broadcast:
 
     def end_run(self) -> None:
         """FFmpeg ended and its folder was scanned: what only some renditions have becomes gaps in the others."""
+        self._pictures.look()
         self._record(self._ledger.end_run(UnixTime(time.time())))
         self._render()
 
@@ -225,6 +228,7 @@ class Broadcast:
 
     def tick(self, now: UnixTime) -> None:
         """Release what waited too long, and delete the local files that nobody needs any more."""
+        self._pictures.look()
         changed = False
         while self._record(self._ledger.overdue(now)):
             changed = True
@@ -238,6 +242,7 @@ class Broadcast:
         if names:
             self._record(self._ledger.files_deleted(names))
         if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
+            self._pictures.clear()
             self._open_journal().compact((self._ledger.counters(),))
             self._is_worth_compacting = False
 
@@ -293,6 +298,7 @@ class Broadcast:
             slate=encoding.shows_slate,
             last_error=self._upload_error or self._last_error,
             newest_key=self._ledger.newest_key,
+            poster=self._pictures.poster,
             playlists=MappingProxyType(self._playlists.local),
         )
 

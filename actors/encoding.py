@@ -18,6 +18,7 @@ from actors.services import Services
 from streamkit.backoff import Backoff
 from streamkit.errors import EncoderNotFoundError, SourceError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
+from streamkit.ffmpeg.pictures import PictureSpec, plan_pictures
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
 from streamkit.ffmpeg.state import classify_exit
@@ -299,6 +300,7 @@ class Encoding:
             segment_duration=Seconds(hls.segment_duration),
             fast_start=hls.fast_start,
             device=self._services.settings.encoder.device,
+            pictures=self._pictures(plan),
         )
         pid_file = self._services.pid_path(self._key)
         argv = build_argv(spec)
@@ -316,6 +318,16 @@ class Encoding:
             ours.close()
             raise
         return ours
+
+    def _pictures(self, plan: RunPlan) -> PictureSpec | None:
+        """Return which pictures to make, and make room for them."""
+        settings, folder = self._services.settings.pictures_for(self._key), self._services.stream_folder(self._key)
+        if self.feed.source is None:
+            return None
+        pictures = plan_pictures(settings, self.feed.source, plan.renditions, folder=folder)
+        if pictures is not None:
+            pictures.folder.mkdir(exist_ok=True)
+        return pictures
 
     def _ensure_watcher(self) -> Ref:
         if self._watcher is None:

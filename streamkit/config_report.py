@@ -8,6 +8,7 @@ import yaml
 from streamkit.calibration import PresetBook
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
+from streamkit.ffmpeg.pictures import plan_pictures
 from streamkit.ladder import plan_renditions
 from streamkit.presets import describe_auto
 from streamkit.settings import Settings
@@ -43,17 +44,19 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInf
     renditions = plan_renditions(
         ladder, source, ffmpeg_version=ffmpeg.version, segment_format=container, capacity=capacity
     )
+    folder = settings.hls.output_dir / _EXAMPLE_KEY
     spec = EncoderSpec(
         ffmpeg=ffmpeg.path,
         source=source,
         renditions=renditions,
-        folder=settings.hls.output_dir / _EXAMPLE_KEY,
+        folder=folder,
         session=session_id(Epoch(0)),
         first_sequence=0,
         segment_duration=Seconds(settings.hls.segment_duration),
         fast_start=settings.hls.fast_start,
         segment_format=container,
         device=settings.encoder.device,
+        pictures=plan_pictures(settings.pictures, source, renditions, folder=folder),
     )
     title = f"ladder '{name}' for {_source(source)}:"
     auto = describe_auto(ladder, renditions, capacity)

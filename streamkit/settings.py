@@ -25,6 +25,7 @@ from streamkit.settings_fields import (
     wrong,
 )
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
+from streamkit.settings_pictures import PictureSettings
 from streamkit.settings_retention import Age, Bytes, RetentionSettings
 from streamkit.types import DvrKind, Keep, Seconds, SegmentFormat, StreamKey
 
@@ -188,6 +189,8 @@ class StreamRule(Section):
     max_age: Age | None = None
     max_bytes: Bytes | None = None
     encryption: EncryptionMethod | None = None
+    pictures: bool | None = None
+    """False: none. True: also where the ladder only copies, or the segments are encrypted."""
 
 
 class Settings(Section):
@@ -201,6 +204,7 @@ class Settings(Section):
     encryption: EncryptionSettings = EncryptionSettings()
     retention: RetentionSettings = RetentionSettings()
     encoder: EncoderSettings = EncoderSettings()
+    pictures: PictureSettings = PictureSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
@@ -315,6 +319,13 @@ class Settings(Section):
         """Return for how many segments of `key` one encryption key is; 0 when they are not encrypted."""
         method = self.rule_for(key).encryption or self.encryption.method
         return self.encryption.key_rotation if method == "aes-128" else 0
+
+    def pictures_for(self, key: StreamKey) -> PictureSettings | None:
+        """Return which pictures are made of `key`, None for none: who may not see a stream may see its pictures."""
+        wanted = self.rule_for(key).pictures
+        if wanted is None:
+            return None if self.key_rotation_for(key) else self.pictures
+        return self.pictures.model_copy(update={"decode_copies": True}) if wanted else None
 
     @property
     def deletes_archives(self) -> bool:

@@ -12,8 +12,8 @@ from streamkit.types import BitsPerSecond, Rendition, Seconds, SessionId, Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Playlist:
-    """One rendered playlist, ready to be served. `etag` is without quotes."""
+class Served:
+    """A file that changes under its name, ready to be served. `etag` is without quotes."""
 
     name: str
     body: bytes
@@ -22,6 +22,14 @@ class Playlist:
     def etag(self) -> str:
         """A strong validator: equal bodies have equal tags."""
         return hashlib.blake2b(self.body, digest_size=12).hexdigest()
+
+
+class Picture(Served):
+    """A picture of a stream."""
+
+
+class Playlist(Served):
+    """One rendered playlist."""
 
     @cached_property
     def gzipped(self) -> bytes:
@@ -47,7 +55,8 @@ class StreamSnapshot:
     `speed` is media seconds per second (1.0 is real time); `bitrate` sums the uploaded segments' rates (bit/s);
     `upload_lag` is the age in seconds of the oldest closed segment that the store has not acknowledged.
     `newest_key` is the number of the newest key that a segment of the session is encrypted with, None without any.
-    `playlists` maps file names below hls/{key}/ to what players get now.
+    `poster` is the newest picture that this node made. `playlists` maps file names below hls/{key}/ to what players get
+    now.
     """
 
     key: StreamKey
@@ -73,6 +82,7 @@ class StreamSnapshot:
     """Whether players see the slate, because the publisher is gone."""
     last_error: str | None = None
     newest_key: int | None = None
+    poster: Picture | None = None
     playlists: Mapping[str, Playlist] = field(default_factory=lambda: MappingProxyType({}))
 
 

@@ -235,7 +235,8 @@ def test_config_check_shows_the_exact_command_quoted_for_a_shell(capsys: pytest.
     assert len(commands) == len(Settings().ladders)
     argv = shlex.split(commands[0])
     assert argv[0] == FFMPEG.path
-    assert argv[-1] == "file:/tmp/my hls/STREAM_KEY/.s0000000_480p.m3u8"
+    assert "file:/tmp/my hls/STREAM_KEY/.s0000000_480p.m3u8" in argv
+    assert argv[-1] == "file:/tmp/my hls/STREAM_KEY/.pictures/poster.jpg"
 
 
 def test_config_check_shows_which_streams_use_which_ladder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from streamkit.errors import ConfigError
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_options, is_encoded, pixel_format
 from streamkit.ffmpeg.inputs import Slate, plan_inputs
+from streamkit.ffmpeg.pictures import PictureSpec, picture_filters, picture_input, picture_outputs
 from streamkit.hls.names import init_name, private_playlist_name
 from streamkit.types import FIRST_TIMESTAMP, MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
 
@@ -43,6 +44,7 @@ class EncoderSpec:
     """Encode this, in real time and until FFmpeg is told to end, instead of the publisher's media."""
     device: str = ""
     """Render node of a VAAPI or QSV device; used when a rendition needs one."""
+    pictures: PictureSpec | None = None
 
     def __post_init__(self) -> None:
         # FFmpeg expands % in segment names, and has no escape for it there.
@@ -57,6 +59,7 @@ def build_argv(spec: EncoderSpec) -> list[str]:
         spec.ffmpeg,
         *_global_options(),
         *device_options(spec.renditions, spec.device),
+        *picture_input(spec.pictures),
         *inputs.options,
         *_filter_graph(spec, inputs.video),
     ]
@@ -68,7 +71,7 @@ def build_argv(spec: EncoderSpec) -> list[str]:
             *(("-shortest",) if inputs.is_endless else ()),
             *_hls_options(spec, rendition, cuts),
         ]
-    return argv
+    return [*argv, *picture_outputs(spec.pictures)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,23 +134,22 @@ def _global_options() -> list[str]:
 
 
 def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
-    """Return the graph that scales the pictures of an input `stream` to every encoded rendition i, as [v{i}]."""
-    encoded = [(i, rendition) for i, rendition in enumerate(spec.renditions) if is_encoded(rendition)]
-    if not encoded:
-        return []
+    """Return the graph that scales an input `stream` to every encoded rendition i, as [v{i}], and to pictures."""
     # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
     # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
-    chains = [
-        f"[s{i}]{_thinning(spec.source, rendition)}"
+    filters = {
+        str(i): f"{_thinning(spec.source, rendition)}"
         f"scale={rendition.width}:{rendition.height}:flags=bilinear{_bars(spec, rendition)},setsar=1,"
-        f"{pixel_format(rendition.video_codec or '')}[v{i}]"
-        for i, rendition in encoded
-    ]
+        f"{pixel_format(rendition.video_codec or '')}"
+        for i, rendition in enumerate(spec.renditions)
+        if is_encoded(rendition)
+    } | picture_filters(spec.pictures)
     picture = f"[{stream}]{_deinterlacer(spec.source)}"
-    if len(encoded) == 1:
-        return ["-filter_complex", chains[0].replace(f"[s{encoded[0][0]}]", picture, 1)]
-    outputs = "".join(f"[s{i}]" for i, _ in encoded)
-    return ["-filter_complex", ";".join([f"{picture}split={len(encoded)}{outputs}", *chains])]
+    if len(filters) <= 1:
+        return [word for name, chain in filters.items() for word in ("-filter_complex", f"{picture}{chain}[v{name}]")]
+    outputs = "".join(f"[s{name}]" for name in filters)
+    chains = [f"[s{name}]{chain}[v{name}]" for name, chain in filters.items()]
+    return ["-filter_complex", ";".join([f"{picture}split={len(filters)}{outputs}", *chains])]
 
 
 def _thinning(source: SourceInfo, rendition: Rendition) -> str:

@@ -20,6 +20,9 @@ MULTIVARIANT = "playlist.m3u8"
 DVR = "dvr.m3u8"
 """The entry point of the hours before live, where `hls.dvr` is on."""
 
+POSTER = "poster.jpg"
+"""The newest picture of a stream."""
+
 _SESSION = r"s[0-9a-hjkmnp-tv-z]{7}"  # streamkit.types.session_id
 _RENDITION = r"[A-Za-z0-9][A-Za-z0-9-]{0,31}"  # no '_', so that it separates the parts without ambiguity
 _NUMBER = r"0|[1-9][0-9]{0,14}"  # one spelling per number
@@ -45,6 +48,7 @@ _CONTENT_TYPES = {
 _YEAR = 31_536_000
 _VOD_MAX_AGE = 3600
 _USUAL_DURATION = Seconds(2.0)
+_PICTURE_MAX_AGE = 5  # a new one comes every few seconds
 _ENDED_MAX_AGE = 5  # the same URL goes live again when the publisher comes back
 
 
@@ -172,7 +176,7 @@ def object_name(key: StreamKey, file: str) -> str:
 
 def is_public_name(name: str) -> bool:
     """Return whether a stream's file of this name may ever be served; the whole name must match."""
-    return is_immutable(name) or any(pattern.fullmatch(name) for pattern in (_LIVE, _VOD, _DVR, _CLIP))
+    return name == POSTER or is_immutable(name) or any(one.fullmatch(name) for one in (_LIVE, _VOD, _DVR, _CLIP))
 
 
 def content_type(name: str) -> str:
@@ -189,6 +193,8 @@ def cache_control(name: str, *, live: bool, segment_duration: Seconds = _USUAL_D
     """
     if is_immutable(name):
         return f"public, max-age={_YEAR}, immutable"
+    if name == POSTER:
+        return f"public, max-age={_PICTURE_MAX_AGE}"
     if _VOD.fullmatch(name) or _CLIP.fullmatch(name):
         return f"public, max-age={_VOD_MAX_AGE}"
     if live:

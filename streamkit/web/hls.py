@@ -11,8 +11,10 @@ from urllib.parse import unquote
 from sanic import HTTPResponse, Request
 
 from streamkit.encryption.tokens import is_token
-from streamkit.hls.names import cache_control, content_type, is_immutable, is_public_name
-from streamkit.snapshots import Playlist
+from streamkit.errors import ObjectNotFoundError
+from streamkit.ffmpeg.pictures import why_none
+from streamkit.hls.names import POSTER, cache_control, content_type, is_immutable, is_public_name
+from streamkit.snapshots import Picture, Playlist
 from streamkit.types import Seconds, StreamKey
 from streamkit.web.access import TOKEN
 from streamkit.web.conditional import Conditions, accepts_gzip, select
@@ -35,6 +37,7 @@ class HlsApi:
         self._board = deps.board
         self._media = media
         self._has_tokens = bool(deps.settings.encryption.signing_secret())
+        self._pictures_for = deps.settings.pictures_for
         self._segment_duration = Seconds(deps.settings.hls.segment_duration)
 
     def endpoints(self) -> list[Endpoint]:
@@ -45,7 +48,7 @@ class HlsApi:
                 handler=self.get,
                 operation="hls",
                 tag="playback",
-                summary="A playlist or segment",
+                summary="A playlist, segment or picture",
                 description=(
                     "playlist.m3u8 is the entry point. With HEAD, Range, ETag and If-None-Match; playlists are gzipped "
                     "for those who accept it. With ?token= the URIs of playlists and keys carry the token on. "
@@ -74,6 +77,8 @@ class HlsApi:
             raise not_found(f"Stream {key} has no such file.")
         if is_immutable(name):
             return await self._segment(request, key, name)
+        if name == POSTER:
+            return await self._poster(request, key)
         return await self._playlist(request, key, name)
 
     async def _playlist(self, request: Request, key: StreamKey, name: str) -> HTTPResponse:
@@ -108,6 +113,27 @@ class HlsApi:
         tag = f'"{name.rpartition(".")[0]}-{len(found):x}"'
         return _content(request, found, tag, content_type(name), headers)
 
+    async def _poster(self, request: Request, key: StreamKey) -> HTTPResponse:
+        picture = self._own_poster(key)
+        if picture is None:
+            try:
+                picture = Picture(name=POSTER, body=await self._media.stored(key, POSTER))
+            except ObjectNotFoundError as error:
+                raise not_found(f"Stream {key} has no poster.") from error
+        headers = {"cache-control": cache_control(POSTER, live=True)}
+        return _content(request, picture.body, f'"{picture.etag}"', content_type(POSTER), headers)
+
+    def _own_poster(self, key: StreamKey) -> Picture | None:
+        """Return this node's newest picture; raise the 404 of a stream on air that has none for a reason."""
+        snapshot = self._board.get(key)
+        if snapshot is None:
+            return None
+        if snapshot.poster is None and snapshot.source is not None:
+            reason = why_none(self._pictures_for(key), snapshot.source, snapshot.renditions)
+            if reason is not None:
+                raise not_found(f"Stream {key} has no poster: {reason}.")
+        return snapshot.poster
+
 
 def _content(request: Request, body: bytes, tag: str, media_type: str, headers: Mapping[str, str]) -> HTTPResponse:
     """Return 200, 206, 304 or 416 as RFC 9110 13 and 14 want it."""
@@ -140,8 +166,8 @@ _NAME = Parameter(
     name="name",
     where="path",
     description=(
-        "playlist.m3u8, {rendition}.m3u8, {session}.m3u8, {session}_{rendition}.m3u8, segment_*.ts, segment_*.m4s "
-        "or init_*.mp4"
+        "playlist.m3u8, {rendition}.m3u8, {session}.m3u8, {session}_{rendition}.m3u8, segment_*.ts, segment_*.m4s, "
+        "init_*.mp4 or poster.jpg"
     ),
     schema={"type": "string", "example": "playlist.m3u8"},
     required=True,

@@ -79,7 +79,7 @@ class Media:
         self._cdn = settings.hls.cdn_base_url.rstrip("/")
         self._presigns = settings.hls.delivery == "presign"
         self._cache = ByteCache(settings.limits.memory_cache_bytes)
-        self._playlists = ByteCache(0)  # keeps nothing: a stored playlist may change; but many wait for one read
+        self._changing = ByteCache(0)  # keeps nothing: a stored playlist may change; but many wait for one read
         self._whole = WholeSegments(board)
         self._stored: OrderedDict[str, None] = OrderedDict()
         self._store_pool = BlockingPool("web-store", workers=STORE_WORKERS, waiting=MAX_WAITING)
@@ -100,11 +100,15 @@ class Media:
 
     async def stored_playlist(self, key: StreamKey, name: str) -> Playlist:
         """Return the bucket's playlist, its segments' URIs at the CDN when there is one. Raises StoreError."""
-        where = object_name(key, name)
-        body = await self._playlists.get(where, partial(self._store_pool.run, partial(self._store.get, where)))
+        body = await self.stored(key, name)
         if self._cdn:
             body = at_cdn(body, f"{self._cdn}/{object_name(key, '')}")
         return Playlist(name=name, body=body)
+
+    async def stored(self, key: StreamKey, name: str) -> bytes:
+        """Return what the bucket has under a name whose content may change. Raises StoreError."""
+        where = object_name(key, name)
+        return await self._changing.get(where, partial(self._store_pool.run, partial(self._store.get, where)))
 
     async def segment(self, key: StreamKey, name: str, *, method: str = "GET") -> bytes | str:
         """Return a whole segment's bytes, or the URL where the player gets it. Raises StoreError."""

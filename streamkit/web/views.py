@@ -3,7 +3,7 @@
 from typing import Any
 
 from streamkit.database.rows import Page, SegmentRow, SessionRow, StreamRow
-from streamkit.hls.names import MULTIVARIANT, object_name
+from streamkit.hls.names import MULTIVARIANT, POSTER, object_name
 from streamkit.snapshots import StreamSnapshot
 from streamkit.types import Rendition, StreamKey, StreamState, UnixTime
 from streamkit.web.responses import iso_time
@@ -27,6 +27,7 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "started_at": iso_time(started_at),
         "uptime": None if started_at is None else round(max(0.0, ended_at - started_at), 3),
         "playlist_url": playlist_path(snapshot.key) if snapshot.playlists else None,
+        "poster_url": f"/{object_name(snapshot.key, POSTER)}" if snapshot.poster else None,
         "renditions": [_rendition_view(rendition) for rendition in snapshot.renditions],
         "fps": round(snapshot.fps, 2),
         "speed": round(snapshot.speed, 3),

@@ -1,11 +1,13 @@
 """One broadcast on real servers, from an RTMP publisher to what players, the bucket and PostgreSQL have of it."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 from e2e_player import (
@@ -292,7 +294,18 @@ def test_the_bucket_has_what_players_got_and_nothing_else(broadcast: Broadcast) 
     }
     playlists = {f"{name}.m3u8" for name in ("playlist", broadcast.session, *SIZES)}
     playlists |= {f"{broadcast.session}_{name}.m3u8" for name in SIZES}
-    assert production.stored(KEY, "").keys() == stored.keys() | playlists
+    assert production.stored(KEY, "").keys() == stored.keys() | playlists | {"poster.jpg"}
+
+
+def test_the_poster_shows_the_broadcast_and_stays_when_it_is_over(broadcast: Broadcast) -> None:
+    production = broadcast.production
+    assert broadcast.live["poster_url"] == f"/hls/{KEY}/poster.jpg"
+    answer = production.client.get(f"/hls/{KEY}/poster.jpg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.content == production.stored(KEY, ".jpg")["poster.jpg"]
+    with av.open(io.BytesIO(answer.content)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == (640, 360)
 
 
 def test_segments_come_from_the_bucket_once_the_local_files_are_gone(broadcast: Broadcast) -> None:

@@ -14,6 +14,7 @@ import av
 
 from streamkit.errors import EncoderNotFoundError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
+from streamkit.ffmpeg.pictures import PictureSpec
 from streamkit.ffmpeg.private_playlist import parse_private_playlist
 from streamkit.ffmpeg.process import EncoderProcess
 from streamkit.ffmpeg.progress import Progress
@@ -144,10 +145,12 @@ Start = Callable[..., Encoder]
 
 @contextmanager
 def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
-    """Give `start(plan, *, first_sequence=0, listener=None) -> Encoder`; they all end with the block."""
+    """Give `start(plan, *, first_sequence=0, listener=None, pictures=None) -> Encoder`; they all end with the block."""
     with ExitStack() as cleanup:
 
-        def start(of: Plan, *, first_sequence: int = 0, listener: Listener | None = None) -> Encoder:
+        def start(
+            of: Plan, *, first_sequence: int = 0, listener: Listener | None = None, pictures: PictureSpec | None = None
+        ) -> Encoder:
             spec = EncoderSpec(
                 ffmpeg=ffmpeg_path,
                 source=of.source,
@@ -158,6 +161,7 @@ def encoders(ffmpeg_path: str, folder: Path) -> Iterator[Start]:
                 segment_duration=of.segment_duration,
                 fast_start=True,
                 segment_format=of.segment_format,
+                pictures=pictures,
             )
             encoder = start_encoder(build_argv(spec), folder, listener or Listener())
             encoder.segment_format, encoder.first_sequence = of.segment_format, first_sequence
