@@ -15,6 +15,7 @@ from actors.pictures import Pictures
 from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
+from actors.storyboard import Storyboard
 from streamkit.hls.clip import cut_ledger
 from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event, RunBegun
@@ -64,6 +65,7 @@ class Broadcast:
         self._knows_numbers = self._ledger.epoch > 0
         self._playlists = Playlists(self._ledger, self._bucket, self._record, is_kept=self._is_kept)
         self._pictures = Pictures(key, self._bucket, self._folder)
+        self._storyboard = Storyboard(self._ledger, self._bucket, self._record, self._folder, settings.pictures)
         self._rates: dict[RenditionName, float] = {}  # bit/s of each rendition's newest segment
         self._state = StreamState.ACCEPTED
         self._started_at: UnixTime | None = None  # of the publish
@@ -157,6 +159,7 @@ class Broadcast:
     def begin_run(self, plan: RunPlan) -> RunBegun:
         """Begin an encoder run and return what was decided: the number and time of its first segments."""
         event = self._ledger.begin_run(plan.renditions, plan.segment_format, plan.key_rotation)
+        self._storyboard.begin_run(event.session, event.first)
         self._rates.clear()
         self._record(event)
         self._save_session(self._state)
@@ -183,6 +186,7 @@ class Broadcast:
         self._upload_error = None
         if self._bucket.stored(message):
             self._playlists.put()
+            self._storyboard.stored()
         elif self._record(self._ledger.acknowledge(message.name, message.stored_at)):
             self._segment_changed(message.name)
 
@@ -206,6 +210,7 @@ class Broadcast:
             self._save_stream()
         self._save_session(StreamState.FAILED if failed else StreamState.ENDED, now, reason)
         self._render()
+        self._storyboard.look()
 
     def stopped(self, now: UnixTime) -> None:
         """The stream ended, with or without a broadcast."""
@@ -221,6 +226,7 @@ class Broadcast:
             self._opened_at = self._started_at = book.opened_at
             self._stopped_at = book.ended_at
         self._render()
+        self._storyboard.put()
         run = self._ledger.unfinished_run()
         return None if run is None or self._ledger.session is None else (self._ledger.session, *run)
 
@@ -229,6 +235,7 @@ class Broadcast:
     def tick(self, now: UnixTime) -> None:
         """Release what waited too long, and delete the local files that nobody needs any more."""
         self._pictures.look()
+        self._storyboard.look()
         changed = False
         while self._record(self._ledger.overdue(now)):
             changed = True
@@ -299,6 +306,7 @@ class Broadcast:
             last_error=self._upload_error or self._last_error,
             newest_key=self._ledger.newest_key,
             poster=self._pictures.poster,
+            storyboard=self._storyboard.name,
             playlists=MappingProxyType(self._playlists.local),
         )
 

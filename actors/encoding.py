@@ -300,7 +300,7 @@ class Encoding:
             segment_duration=Seconds(hls.segment_duration),
             fast_start=hls.fast_start,
             device=self._services.settings.encoder.device,
-            pictures=self._pictures(plan),
+            pictures=self._pictures(run, plan, source),
         )
         pid_file = self._services.pid_path(self._key)
         argv = build_argv(spec)
@@ -319,12 +319,16 @@ class Encoding:
             raise
         return ours
 
-    def _pictures(self, plan: RunPlan) -> PictureSpec | None:
+    def _pictures(self, run: _Run, plan: RunPlan, source: SourceInfo) -> PictureSpec | None:
         """Return which pictures to make, and make room for them."""
-        settings, folder = self._services.settings.pictures_for(self._key), self._services.stream_folder(self._key)
-        if self.feed.source is None:
-            return None
-        pictures = plan_pictures(settings, self.feed.source, plan.renditions, folder=folder)
+        pictures = plan_pictures(
+            self._services.settings.pictures_for(self._key),
+            source,
+            plan.renditions,
+            folder=self._services.stream_folder(self._key),
+            session=run.request.session,
+            first_sequence=run.request.first_sequence,
+        )
         if pictures is not None:
             pictures.folder.mkdir(exist_ok=True)
         return pictures

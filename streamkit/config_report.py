@@ -44,19 +44,19 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInf
     renditions = plan_renditions(
         ladder, source, ffmpeg_version=ffmpeg.version, segment_format=container, capacity=capacity
     )
-    folder = settings.hls.output_dir / _EXAMPLE_KEY
+    folder, session = settings.hls.output_dir / _EXAMPLE_KEY, session_id(Epoch(0))
     spec = EncoderSpec(
         ffmpeg=ffmpeg.path,
         source=source,
         renditions=renditions,
         folder=folder,
-        session=session_id(Epoch(0)),
+        session=session,
         first_sequence=0,
         segment_duration=Seconds(settings.hls.segment_duration),
         fast_start=settings.hls.fast_start,
         segment_format=container,
         device=settings.encoder.device,
-        pictures=plan_pictures(settings.pictures, source, renditions, folder=folder),
+        pictures=plan_pictures(settings.pictures, source, renditions, folder=folder, session=session, first_sequence=0),
     )
     title = f"ladder '{name}' for {_source(source)}:"
     auto = describe_auto(ladder, renditions, capacity)

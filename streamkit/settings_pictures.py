@@ -17,6 +17,12 @@ class PictureSettings(Section):
     """Seconds of media between two pictures of poster.jpg; None: no poster."""
     poster_height: PictureHeight = 360
     """Pixels of the poster's short side at most; never larger than the best rendition."""
+    storyboard_interval: Interval | None = 10.0
+    """Seconds of media between two pictures of the storyboard; None: no storyboard."""
+    storyboard_height: PictureHeight = 90
+    """Pixels of the short side of its pictures."""
+    storyboard_columns: Annotated[int, Field(ge=1, le=20)] = 5
+    storyboard_rows: Annotated[int, Field(ge=1, le=20)] = 5
     quality: Annotated[int, Field(ge=2, le=31)] = 5
     """FFmpeg's quantizer for JPEG: 2 is the best, 31 the smallest."""
     decode_copies: bool = False

@@ -55,8 +55,8 @@ class StreamSnapshot:
     `speed` is media seconds per second (1.0 is real time); `bitrate` sums the uploaded segments' rates (bit/s);
     `upload_lag` is the age in seconds of the oldest closed segment that the store has not acknowledged.
     `newest_key` is the number of the newest key that a segment of the session is encrypted with, None without any.
-    `poster` is the newest picture that this node made. `playlists` maps file names below hls/{key}/ to what players get
-    now.
+    `poster` is the newest picture that this node made, `storyboard` the name of the index of small ones.
+    `playlists` maps file names below hls/{key}/ to what players get now.
     """
 
     key: StreamKey
@@ -83,6 +83,7 @@ class StreamSnapshot:
     last_error: str | None = None
     newest_key: int | None = None
     poster: Picture | None = None
+    storyboard: str | None = None
     playlists: Mapping[str, Playlist] = field(default_factory=lambda: MappingProxyType({}))
 
 

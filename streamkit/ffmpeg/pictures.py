@@ -4,16 +4,18 @@ They cost next to nothing: of each interval one frame is scaled and compressed. 
 reaches the ladder: each kind of picture is written by a thread of its own, which drops what it cannot write.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamkit.ffmpeg.encoders import is_encoded
 from streamkit.settings_pictures import PictureSettings
-from streamkit.types import Rendition, Seconds, SourceInfo
+from streamkit.types import Rendition, Seconds, SessionId, SourceInfo
 
 FOLDER = ".pictures"
 """Below the stream's folder; the dot keeps it from being public."""
 POSTER_FILE = "poster.jpg"
+_THUMBNAIL = re.compile(r"thumb_([0-9a-z]{8})_([0-9]{1,15})_([0-9]{1,12})\.jpg", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +45,20 @@ class PictureSpec:
 
 
 def plan_pictures(
-    settings: PictureSettings | None, source: SourceInfo, renditions: tuple[Rendition, ...], *, folder: Path
+    settings: PictureSettings | None,
+    source: SourceInfo,
+    renditions: tuple[Rendition, ...],
+    *,
+    folder: Path,
+    session: SessionId,
+    first_sequence: int,
 ) -> PictureSpec | None:
     """Return the pictures to make of a stream in `folder`, or None: no video, not wanted, or too expensive."""
     if settings is None or source.video is None or why_none(settings, source, renditions):
         return None
     best = next(rendition for rendition in renditions if rendition.video_codec)
     size = (best.width or source.video.width, best.height or source.video.height)
-    stills = (_poster(settings, size),)
+    stills = (_poster(settings, size), _thumbnail(settings, size, f"{session}_{first_sequence}"))
     wanted = tuple(still for still in stills if still is not None)
     if not wanted:
         return None
@@ -89,6 +97,39 @@ def _poster(settings: PictureSettings, size: tuple[int, int]) -> Still | None:
         # One file, which is replaced as a whole.
         muxer="update=1:atomic_writing=1",
     )
+
+
+def _thumbnail(settings: PictureSettings, size: tuple[int, int], run: str) -> Still | None:
+    if settings.storyboard_interval is None:
+        return None
+    width, height = fit(size, settings.storyboard_height)
+    return Still(
+        kind="thumbnail",
+        file=f"thumb_{run}_%d.jpg",
+        width=width,
+        height=height,
+        interval=Seconds(settings.storyboard_interval),
+        # Slices end each row of blocks with a restart marker: the pictures can be tiled without decoding them.
+        options=("-threads", "2", "-thread_type", "slice", "-huffman", "default"),
+        # One file each, with its time in its name.
+        muxer="frame_pts=1:atomic_writing=1",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small picture's file: of which run of the encoder, and how many milliseconds after that began."""
+
+    name: str
+    session: SessionId
+    first: int
+    ms: int
+
+
+def parse_thumbnail(name: str) -> Thumbnail | None:
+    """Return what a small picture's file name says, None when it is the name of anything else."""
+    match = _THUMBNAIL.fullmatch(name)
+    return Thumbnail(name, SessionId(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def fit(size: tuple[int, int], short_side: int) -> tuple[int, int]:

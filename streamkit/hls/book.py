@@ -8,7 +8,7 @@ from math import inf
 
 from streamkit.encryption.keys import key_number
 from streamkit.hls.encoded import Encoded
-from streamkit.hls.events import RunBegun
+from streamkit.hls.events import RunBegun, SheetStored
 from streamkit.hls.marks import Mark
 from streamkit.hls.names import init_name, segment_name
 from streamkit.hls.runs import Progress, Run, merge_renditions
@@ -68,6 +68,7 @@ class Book:
         self.epoch = epoch
         self.first = 0
         self.runs: list[Run] = []
+        self.sheets: list[SheetStored] = []  # of the storyboard
         self.opened_at = opened_at
         self.ladder = ladder
         self.ended_at: UnixTime | None = None
@@ -199,6 +200,10 @@ class Book:
     @property
     def _end_us(self) -> int:
         return 0 if self.is_empty else self._starts_us[-1] + self._lengths_us[-1]
+
+    def offset_us(self, sequence: int) -> int:
+        """Return how much media the broadcast has before the number: where it begins in the whole playlist."""
+        return sum(self._lengths_us[: sequence - self.first])
 
     def run_at(self, sequence: int) -> Run:
         """Return the run that the number belongs to."""

@@ -144,6 +144,24 @@ class FilesDeleted:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetStored:
+    """The store has sheet `number` of the session's storyboard.
+
+    Its pictures stand row by row in `columns` cells; each has `width` x `height` pixels of its cell. `starts` says
+    where each was taken on the broadcast's timeline, in milliseconds.
+    """
+
+    session: SessionId
+    number: int
+    columns: int
+    width: int
+    height: int
+    cell_width: int
+    cell_height: int
+    starts: tuple[int, ...]
+
+
 Event = (
     CountersRestored
     | SessionOpened
@@ -157,6 +175,7 @@ Event = (
     | SessionEnded
     | SessionArchived
     | FilesDeleted
+    | SheetStored
 )
 
 _KINDS: dict[str, type[Event]] = {
@@ -172,6 +191,7 @@ _KINDS: dict[str, type[Event]] = {
     "session_ended": SessionEnded,
     "archived": SessionArchived,
     "deleted": FilesDeleted,
+    "sheet": SheetStored,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _TEXT_FIELDS = frozenset({"session", "rendition", "ladder", "video_codec", "audio_codec"})
@@ -180,14 +200,18 @@ _WHOLE_FIELDS = frozenset(
         "epoch",
         "next_sequence",
         "next_discontinuity",
+        "number",
+        "columns",
+        "width",
+        "height",
+        "cell_width",
+        "cell_height",
         "first",
         "discontinuity",
         "sequence",
         "size",
         "key_rotation",
         "starts_at",
-        "width",
-        "height",
         "channels",
     }
 )
@@ -230,6 +254,8 @@ def _value(name: str, value: Any) -> Any:
         return tuple(value)
     if name == "fps":
         return None if value is None else _to_rate(value)
+    if name == "starts" and isinstance(value, list) and all(type(one) is int and one >= 0 for one in value):
+        return tuple(value)
     whole = type(value) is int
     right = (
         (name in _TEXT_FIELDS and isinstance(value, str))

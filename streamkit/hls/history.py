@@ -21,6 +21,7 @@ from streamkit.hls.events import (
     SessionArchived,
     SessionEnded,
     SessionOpened,
+    SheetStored,
 )
 from streamkit.hls.live import LiveWindow
 from streamkit.hls.marks import Mark
@@ -95,6 +96,9 @@ class History:
             case SessionArchived():
                 if (book := self._book(event.session)) is not None:
                     book.archived = True
+            case SheetStored():
+                if (book := self._book(event.session)) is not None and event.number == len(book.sheets):
+                    book.sheets.append(event)
             case FilesDeleted():
                 for name in event.names:
                     self._delete(name)

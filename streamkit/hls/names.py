@@ -30,7 +30,9 @@ _SEGMENT = re.compile(rf"segment_({_SESSION})_({_RENDITION})_({_NUMBER})(\.ts|\.
 _INIT = re.compile(rf"init_({_SESSION})_({_RENDITION})_({_NUMBER})\.mp4", re.ASCII)
 _VOD = re.compile(rf"{_SESSION}(?:_{_RENDITION})?\.m3u8", re.ASCII)
 _LIVE = re.compile(rf"{_RENDITION}\.m3u8", re.ASCII)
-_IMMUTABLE = (_SEGMENT, _INIT)
+_STORYBOARD = re.compile(rf"storyboard_{_SESSION}\.vtt", re.ASCII)
+_SHEET = re.compile(rf"storyboard_{_SESSION}_(?:{_NUMBER})\.jpg", re.ASCII)
+_IMMUTABLE = (_SEGMENT, _INIT, _SHEET)
 _FORMATS = {one.suffix: one for one in SegmentFormat}
 
 _DVR = re.compile(rf"dvr(?:_{_RENDITION})?\.m3u8", re.ASCII)
@@ -44,6 +46,7 @@ _CONTENT_TYPES = {
     ".m4s": "video/mp4",
     ".mp4": "video/mp4",
     ".jpg": "image/jpeg",
+    ".vtt": "text/vtt",
 }
 _YEAR = 31_536_000
 _VOD_MAX_AGE = 3600
@@ -164,6 +167,21 @@ def clip_media_name(clip: ClipId, rendition: RenditionName) -> str:
     return f"clip_{clip}_{rendition}.m3u8"
 
 
+def storyboard_name(session: SessionId) -> str:
+    """Return the name of the index (WebVTT) of a broadcast's small pictures."""
+    return f"storyboard_{session}.vtt"
+
+
+def sheet_name(session: SessionId, number: int) -> str:
+    """Return the name of one sheet of them, which stands for this one content for ever."""
+    return f"storyboard_{session}_{number}.jpg"
+
+
+def is_picture(name: str) -> bool:
+    """Return whether this is the poster or the index of a storyboard, whose contents change."""
+    return name == POSTER or _STORYBOARD.fullmatch(name) is not None
+
+
 def private_playlist_name(session: SessionId, rendition: RenditionName) -> str:
     """Return the name of FFmpeg's own playlist, which only the watcher reads: the dot keeps it from being public."""
     return f".{session}_{rendition}.m3u8"
@@ -176,7 +194,7 @@ def object_name(key: StreamKey, file: str) -> str:
 
 def is_public_name(name: str) -> bool:
     """Return whether a stream's file of this name may ever be served; the whole name must match."""
-    return name == POSTER or is_immutable(name) or any(one.fullmatch(name) for one in (_LIVE, _VOD, _DVR, _CLIP))
+    return is_picture(name) or is_immutable(name) or any(one.fullmatch(name) for one in (_LIVE, _VOD, _DVR, _CLIP))
 
 
 def content_type(name: str) -> str:
@@ -193,7 +211,7 @@ def cache_control(name: str, *, live: bool, segment_duration: Seconds = _USUAL_D
     """
     if is_immutable(name):
         return f"public, max-age={_YEAR}, immutable"
-    if name == POSTER:
+    if is_picture(name):
         return f"public, max-age={_PICTURE_MAX_AGE}"
     if _VOD.fullmatch(name) or _CLIP.fullmatch(name):
         return f"public, max-age={_VOD_MAX_AGE}"

@@ -13,7 +13,7 @@ from sanic import HTTPResponse, Request
 from streamkit.encryption.tokens import is_token
 from streamkit.errors import ObjectNotFoundError
 from streamkit.ffmpeg.pictures import why_none
-from streamkit.hls.names import POSTER, cache_control, content_type, is_immutable, is_public_name
+from streamkit.hls.names import POSTER, cache_control, content_type, is_immutable, is_picture, is_public_name
 from streamkit.snapshots import Picture, Playlist
 from streamkit.types import Seconds, StreamKey
 from streamkit.web.access import TOKEN
@@ -77,8 +77,8 @@ class HlsApi:
             raise not_found(f"Stream {key} has no such file.")
         if is_immutable(name):
             return await self._segment(request, key, name)
-        if name == POSTER:
-            return await self._poster(request, key)
+        if is_picture(name):
+            return await self._picture(request, key, name)
         return await self._playlist(request, key, name)
 
     async def _playlist(self, request: Request, key: StreamKey, name: str) -> HTTPResponse:
@@ -113,15 +113,16 @@ class HlsApi:
         tag = f'"{name.rpartition(".")[0]}-{len(found):x}"'
         return _content(request, found, tag, content_type(name), headers)
 
-    async def _poster(self, request: Request, key: StreamKey) -> HTTPResponse:
-        picture = self._own_poster(key)
+    async def _picture(self, request: Request, key: StreamKey, name: str) -> HTTPResponse:
+        picture = self._own_poster(key) if name == POSTER else None
         if picture is None:
             try:
-                picture = Picture(name=POSTER, body=await self._media.stored(key, POSTER))
+                picture = Picture(name=name, body=await self._media.stored(key, name))
             except ObjectNotFoundError as error:
-                raise not_found(f"Stream {key} has no poster.") from error
-        headers = {"cache-control": cache_control(POSTER, live=True)}
-        return _content(request, picture.body, f'"{picture.etag}"', content_type(POSTER), headers)
+                what = "poster" if name == POSTER else "such storyboard"
+                raise not_found(f"Stream {key} has no {what}.") from error
+        headers = {"cache-control": cache_control(name, live=True)}
+        return _content(request, picture.body, f'"{picture.etag}"', content_type(name), headers)
 
     def _own_poster(self, key: StreamKey) -> Picture | None:
         """Return this node's newest picture; raise the 404 of a stream on air that has none for a reason."""
@@ -167,7 +168,7 @@ _NAME = Parameter(
     where="path",
     description=(
         "playlist.m3u8, {rendition}.m3u8, {session}.m3u8, {session}_{rendition}.m3u8, segment_*.ts, segment_*.m4s, "
-        "init_*.mp4 or poster.jpg"
+        "init_*.mp4, poster.jpg, storyboard_{session}.vtt or storyboard_{session}_*.jpg"
     ),
     schema={"type": "string", "example": "playlist.m3u8"},
     required=True,

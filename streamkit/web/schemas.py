@@ -48,6 +48,7 @@ _LIVE: Schema = _object(
     uptime=_or_null({**_NUMBER, "description": "Seconds."}),
     playlist_url=_or_null(_TEXT),
     poster_url={**_or_null(_TEXT), "description": "The newest picture that this node made."},
+    storyboard_url={**_or_null(_TEXT), "description": "WebVTT of the small pictures of the newest session."},
     renditions=_list(_ref("Rendition")),
     fps=_NUMBER,
     speed={**_NUMBER, "description": "Media seconds per second; 1 is real time."},

@@ -28,6 +28,7 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "uptime": None if started_at is None else round(max(0.0, ended_at - started_at), 3),
         "playlist_url": playlist_path(snapshot.key) if snapshot.playlists else None,
         "poster_url": f"/{object_name(snapshot.key, POSTER)}" if snapshot.poster else None,
+        "storyboard_url": f"/{object_name(snapshot.key, snapshot.storyboard)}" if snapshot.storyboard else None,
         "renditions": [_rendition_view(rendition) for rendition in snapshot.renditions],
         "fps": round(snapshot.fps, 2),
         "speed": round(snapshot.speed, 3),

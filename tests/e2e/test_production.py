@@ -1,6 +1,7 @@
 """One broadcast on real servers, from an RTMP publisher to what players, the bucket and PostgreSQL have of it."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -294,7 +295,9 @@ def test_the_bucket_has_what_players_got_and_nothing_else(broadcast: Broadcast) 
     }
     playlists = {f"{name}.m3u8" for name in ("playlist", broadcast.session, *SIZES)}
     playlists |= {f"{broadcast.session}_{name}.m3u8" for name in SIZES}
-    assert production.stored(KEY, "").keys() == stored.keys() | playlists | {"poster.jpg"}
+    storyboard = f"storyboard_{broadcast.session}"
+    pictures = {"poster.jpg", f"{storyboard}.vtt", f"{storyboard}_0.jpg"}
+    assert production.stored(KEY, "").keys() == stored.keys() | playlists | pictures
 
 
 def test_the_poster_shows_the_broadcast_and_stays_when_it_is_over(broadcast: Broadcast) -> None:
@@ -306,6 +309,19 @@ def test_the_poster_shows_the_broadcast_and_stays_when_it_is_over(broadcast: Bro
     with av.open(io.BytesIO(answer.content)) as container:
         frame = next(container.decode(video=0))
     assert (frame.width, frame.height) == (640, 360)
+
+
+def test_the_storyboard_is_complete_when_the_broadcast_is_over(broadcast: Broadcast) -> None:
+    production, name = broadcast.production, f"storyboard_{broadcast.session}"
+    answer = production.client.get(f"/hls/{KEY}/{name}.vtt")
+    assert answer.headers["content-type"].startswith("text/vtt")
+    assert answer.content == production.stored(KEY, ".vtt")[f"{name}.vtt"]
+    times = re.findall(r"^(\S+) --> (\S+)\n(\S+)#xywh=\d+,\d+,160,90$", answer.text, re.MULTILINE)
+    assert {sheet for _, _, sheet in times} == {f"{name}_0.jpg"}
+    assert [end for _, end, _ in times[:-1]] == [start for start, _, _ in times[1:]]
+    with av.open(io.BytesIO(production.client.get(f"/hls/{KEY}/{name}_0.jpg").content)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == (160 * len(times), 96)
 
 
 def test_segments_come_from_the_bucket_once_the_local_files_are_gone(broadcast: Broadcast) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
-from streamkit.ffmpeg.pictures import fit, plan_pictures
+from streamkit.ffmpeg.pictures import PictureSpec, fit, parse_thumbnail, plan_pictures
 from streamkit.settings_pictures import PictureSettings
 from streamkit.types import Rendition, RenditionName, Seconds, SessionId, SourceInfo, VideoSource
 
@@ -23,6 +23,12 @@ def encoded(width: int = 1280, height: int = 720) -> Rendition:
     return Rendition(name=name, video_codec="libx264", width=width, height=height, fps=Fraction(30))
 
 
+def planned(
+    settings: PictureSettings | None, source: SourceInfo, renditions: tuple[Rendition, ...]
+) -> PictureSpec | None:
+    return plan_pictures(settings, source, renditions, folder=FOLDER, session=SessionId("s0000001"), first_sequence=7)
+
+
 def argv(*renditions: Rendition, settings: PictureSettings | None) -> list[str]:
     return build_argv(
         EncoderSpec(
@@ -34,7 +40,7 @@ def argv(*renditions: Rendition, settings: PictureSettings | None) -> list[str]:
             first_sequence=0,
             segment_duration=Seconds(2.0),
             fast_start=True,
-            pictures=plan_pictures(settings, VIDEO, renditions, folder=FOLDER),
+            pictures=planned(settings, VIDEO, renditions),
         )
     )
 
@@ -60,17 +66,27 @@ def test_a_picture_has_the_streams_shape_and_even_sides(
     assert fit(size, short_side) == expected
 
 
-def test_the_poster_is_one_more_output_of_the_same_graph() -> None:
+def test_pictures_are_more_outputs_of_the_same_graph() -> None:
     words = argv(encoded(), encoded(854, 480), settings=PictureSettings())
     (graph,) = values(words, "-filter_complex")
-    assert graph.startswith("[0:v:0]split=3[s0][s1][sposter];")
+    assert graph.startswith("[0:v:0]split=4[s0][s1][sposter][sthumbnail];")
     assert "scale=640:360:" in graph
-    assert values(words, "-map")[-1] == "[vposter]"
-    assert words[-1] == "file:/srv/hls/cam/.pictures/poster.jpg"
+    assert "scale=160:90:" in graph
+    assert values(words, "-map")[-2:] == ["[vposter]", "[vthumbnail]"]
+    assert "file:/srv/hls/cam/.pictures/poster.jpg" in words
+    assert words[-1] == "file:/srv/hls/cam/.pictures/thumb_s0000001_7_%d.jpg"
+
+
+def test_a_small_pictures_name_says_where_it_belongs() -> None:
+    found = parse_thumbnail("thumb_s0000001_7_20023.jpg")
+    assert found is not None
+    assert (found.session, found.first, found.ms) == ("s0000001", 7, 20023)
+    assert parse_thumbnail("thumb_s0000001_7_20023.jpg.tmp") is None
+    assert parse_thumbnail("poster.jpg") is None
 
 
 def test_a_ladder_without_pictures_is_encoded_as_if_there_were_none() -> None:
-    words = argv(encoded(), settings=PictureSettings(poster_interval=None))
+    words = argv(encoded(), settings=PictureSettings(poster_interval=None, storyboard_interval=None))
     assert words == argv(encoded(), settings=None)
     assert "mjpeg" not in words
 
@@ -80,18 +96,18 @@ def test_a_copied_stream_is_only_decoded_when_that_is_asked_for() -> None:
     words = argv(COPY, settings=DECODED)
     assert values(words, "-skip_frame:v") == ["nokey"]
     assert words.index("-skip_frame:v") < words.index("-i")
-    assert values(words, "-filter_complex")[0].startswith("[0:v:0]select=")
+    assert values(words, "-filter_complex")[0].startswith("[0:v:0]split=2[sposter][sthumbnail];[sposter]select=")
     assert "-skip_frame:v" not in argv(encoded(), settings=DECODED)
 
 
 def test_there_is_no_picture_of_sound() -> None:
-    assert plan_pictures(DECODED, VIDEO, (RADIO,), folder=FOLDER) is None
+    assert planned(DECODED, VIDEO, (RADIO,)) is None
     sound = SourceInfo(video=None, audio=None)
-    assert plan_pictures(DECODED, sound, (encoded(),), folder=FOLDER) is None
+    assert planned(DECODED, sound, (encoded(),)) is None
 
 
 def test_a_picture_that_cannot_be_written_is_dropped_by_a_thread_of_its_own() -> None:
     words = argv(encoded(), settings=PictureSettings())
     muxers = values(words, "-f")
-    assert muxers[-1] == "fifo"
-    assert values(words, "-recover_any_error") == values(words, "-drop_pkts_on_overflow") == ["1"]
+    assert muxers[-2:] == ["fifo", "fifo"]
+    assert values(words, "-recover_any_error") == values(words, "-drop_pkts_on_overflow") == ["1", "1"]

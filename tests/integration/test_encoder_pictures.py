@@ -1,14 +1,17 @@
 """The real FFmpeg draws pictures beside the ladder, and the ladder never notices."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
-from encoder_kit import DEADLINE, Start, encoders, plan, rung
+from encoder_kit import DEADLINE, SESSION, Start, encoders, plan, rung
 
-from streamkit.ffmpeg.pictures import FOLDER, PictureSpec, plan_pictures
+from streamkit import jpeg
+from streamkit.ffmpeg.pictures import FOLDER, PictureSpec, parse_thumbnail, plan_pictures
 from streamkit.jpeg import is_whole
 from streamkit.settings_ladder import RenditionSettings
 from streamkit.settings_pictures import PictureSettings
@@ -25,10 +28,10 @@ def start(ffmpeg_path: str, tmp_path: Path) -> Iterator[Start]:
         yield run
 
 
-def pictures(folder: Path, *rungs: RenditionSettings, **settings: object) -> PictureSpec:
+def pictures(folder: Path, *rungs: RenditionSettings, **fields: Any) -> PictureSpec:
     (folder / FOLDER).mkdir(exist_ok=True)
-    ladder = plan(*rungs)
-    spec = plan_pictures(PictureSettings(**settings), ladder.source, ladder.renditions, folder=folder)  # type: ignore[arg-type]
+    ladder, settings = plan(*rungs), PictureSettings(**fields)
+    spec = plan_pictures(settings, ladder.source, ladder.renditions, folder=folder, session=SESSION, first_sequence=0)
     assert spec is not None
     return spec
 
@@ -73,3 +76,45 @@ def test_pictures_that_cannot_be_written_leave_the_ladder_whole(
     encoder.push(make_source(width=320, height=180, seconds=9.0).read_bytes())
     assert encoder.process.wait(DEADLINE) == 0
     assert sum(encoder.durations("only")) == pytest.approx(9, abs=0.1)
+
+
+def make_brightening(ffmpeg: str, path: Path) -> bytes:
+    """Encode 8 s whose grey says the time: 20 more each second."""
+    grey = "geq=lum='20+20*floor(T)':cb=128:cr=128"
+    argv = [ffmpeg, "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", f"color=size=320x180:rate=30,{grey}"]
+    argv += ["-f", "lavfi", "-i", "sine=sample_rate=44100", "-c:v", "libx264", "-preset", "ultrafast", "-g", "60"]
+    argv += ["-pix_fmt", "yuv420p", "-c:a", "aac", "-t", "8"]
+    subprocess.run([*argv, "-f", "flv", str(path)], check=True, timeout=60)
+    return path.read_bytes()
+
+
+def greys(path: Path) -> list[tuple[float, int]]:
+    """Return the time in the file, in seconds, and the luma of every frame."""
+    with av.open(str(path)) as container:
+        return [(frame.time, bytes(frame.planes[0])[0]) for frame in container.decode(video=0)]
+
+
+def test_a_small_picture_shows_the_frame_that_players_see_at_its_time(
+    start: Start, ffmpeg_path: str, tmp_path: Path
+) -> None:
+    only = rung("only", 180)
+    spec = pictures(tmp_path, only, storyboard_interval=2.0, storyboard_height=90)
+    encoder = start(plan(only), pictures=spec)
+    encoder.push(make_brightening(ffmpeg_path, tmp_path / "source.flv"))
+    assert encoder.process.wait(DEADLINE) == 0
+    seen: dict[float, int] = {}
+    for number, duration in enumerate(encoder.durations("only")):
+        begins = sum(encoder.durations("only")[:number])
+        frames = greys(encoder.segment("only", number)) if duration > 0.1 else []  # else a rest of sound
+        seen |= {begins + time - frames[0][0]: grey for time, grey in frames}
+    found = [parse_thumbnail(path.name) for path in (tmp_path / FOLDER).iterdir()]
+    thumbnails = sorted((one for one in found if one is not None), key=lambda one: one.ms)
+    assert [round(one.ms / 1000) for one in thumbnails] == [0, 2, 4, 6]
+    for one in thumbnails:
+        (_, grey), *_ = greys(tmp_path / FOLDER / one.name)
+        at = min(seen, key=lambda time: abs(time - one.ms / 1000))
+        assert abs(at - one.ms / 1000) < 0.04
+        full_range = (seen[at] - 16) * 255 / 219
+        assert grey == pytest.approx(full_range, abs=4), one
+    heads = {jpeg.head((tmp_path / FOLDER / one.name).read_bytes()) for one in thumbnails}
+    assert len(heads) == 1, "pictures of one run can be tiled"
