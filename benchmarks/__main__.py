@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import cpu, events, first_playable, ladder, listing_lag, quality
+from benchmarks import cpu, events, first_playable, ladder, listing_lag, pictures, quality
 from benchmarks.stage import Figure, print_figures, print_machine
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "events": events,
     "ladder": ladder,
     "quality": quality,
+    "pictures": pictures,
 }
 
 
