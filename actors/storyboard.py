@@ -43,11 +43,10 @@ class _Run:
 
     offset_us: int
     length_us: int
-    ended: bool
 
-    def lacks(self, one: Thumbnail) -> bool:
-        """Return whether the picture shows what no segment has: the run ended before that was closed."""
-        return self.ended and one.ms * 1000 >= self.length_us
+    def has(self, one: Thumbnail) -> bool:
+        """Return whether a closed segment shows what the picture shows; one that FFmpeg was killed in never will."""
+        return one.ms * 1000 < self.length_us
 
 
 class Storyboard:
@@ -118,11 +117,10 @@ class Storyboard:
 
     def _look_at(self, found: list[Thumbnail], book: Book | None) -> None:
         runs = _runs(book, {one.first for one in found}) if book is not None else {}
-        gone = [one for one in found if one.first not in runs or runs[one.first].lacks(one)]
-        self._delete(gone)
+        self._delete([one for one in found if one.first not in runs])
         if book is None:
             return
-        usable = [one for one in found if one.first in runs and one.ms * 1000 < runs[one.first].length_us]
+        usable = [one for one in found if one.first in runs and runs[one.first].has(one)]
         pictures = [(one, body) for one in usable[: self._full + 1] if (body := self._read(one)) is not None]
         alike = list(takewhile(lambda picture: jpeg.head(picture[1]) == jpeg.head(pictures[0][1]), pictures))
         is_complete = len(alike) >= self._full or len(alike) < len(pictures) or book.ended_at is not None
@@ -177,5 +175,5 @@ def _runs(book: Book, firsts: set[int]) -> dict[int, _Run]:
     for run, end in zip(book.runs, ends, strict=True):
         if run.first in firsts:
             offset_us = book.offset_us(run.first)
-            found[run.first] = _Run(offset_us, book.offset_us(end) - offset_us, run.ended)
+            found[run.first] = _Run(offset_us, book.offset_us(end) - offset_us)
     return found

@@ -195,15 +195,16 @@ def test_pictures_of_another_size_begin_another_sheet(small: StreamWorld) -> Non
     assert cues(world)[2] == "00:00:06.000 --> 00:00:08.000"
 
 
-def test_pictures_of_media_that_no_segment_has_are_forgotten(small: StreamWorld) -> None:
+def test_pictures_of_media_that_no_segment_has_are_left_out(small: StreamWorld) -> None:
     world = small
     world.go_live(segments=3)
-    draw_small(world, 0, 0, 6)
-    world.tell(EndPublish(publish=1))
-    world.encoder_exits()
-    world.pass_time(16)
+    draw_small(world, 0, 0, 7)
+    come_back(world, 2)
+    world.segment(3)
+    draw_small(world, 3, 0)
+    world.pass_time(1)
     world.store_everything()
-    assert cues(world)[::2] == ["00:00:00.000 --> 00:00:06.000"]
+    assert cues(world)[::2] == ["00:00:00.000 --> 00:00:06.000", "00:00:06.000 --> 00:00:08.000"]
 
 
 def test_a_run_that_came_to_nothing_leaves_no_pictures(small: StreamWorld) -> None:
