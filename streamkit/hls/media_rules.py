@@ -130,15 +130,18 @@ def _lasts(piece: Piece, after: Piece | None) -> Finding:
 
 
 def _goes_on(piece: Piece, after: Piece) -> Finding:
-    """Judge whether every track goes on where it stopped, without EXT-X-DISCONTINUITY."""
+    """Judge whether the tracks are the same, and each goes on where it stopped, without EXT-X-DISCONTINUITY.
+
+    A track that is announced may be silent for a while: its sound may begin and end without one.
+    """
+    rule, was, is_now = "timestamps go on from segment to segment", piece.media, after.media
     tracks = (
-        ("video", piece.media.video, after.media.video, piece.frame),
-        ("audio", piece.media.audio, after.media.audio, _AUDIO_STEP),
+        ("video", was.has_video, is_now.has_video, was.video, is_now.video, piece.frame),
+        ("audio", was.has_audio, is_now.has_audio, was.audio, is_now.audio, _AUDIO_STEP),
     )
-    rule = "timestamps go on from segment to segment"
-    for kind, before, now, step in tracks:
-        if (before is None) is not (now is None):
-            return Finding(rule, "4.3.2.3", after.name, f"its {kind} {'begins' if before is None else 'is gone'}")
+    for kind, had, has, before, now, step in tracks:
+        if had is not has:
+            return Finding(rule, "4.3.2.3", after.name, f"its {kind} {'is gone' if had else 'begins'}")
         if before is not None and now is not None:
             apart = _apart(before.timeline.end, _earliest(now.timeline))
             if abs(apart) > step:

@@ -98,11 +98,24 @@ class MediaInfo:
     """What is inside a file; None for a medium that it has no sample of.
 
     `is_complete`: every track that it announces, and that can be read here, has a sample in what was read.
+    `announces_video` and `announces_audio`: there is such a track, maybe without a sample of it yet.
     """
 
     video: VideoInfo | None
     audio: AudioInfo | None
     is_complete: bool = True
+    announces_video: bool = False
+    announces_audio: bool = False
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there is a video track, with samples or without."""
+        return self.announces_video or self.video is not None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is an audio track, with samples or without."""
+        return self.announces_audio or self.audio is not None
 
     @property
     def codecs(self) -> str:

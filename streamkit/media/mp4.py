@@ -49,6 +49,8 @@ def read(segment: bytes, init: bytes) -> MediaInfo:
         video=_video(*found[True]) if True in found else None,
         audio=_audio(*found[False]) if False in found else None,
         is_complete=all(one.times for one in samples.values()),
+        announces_video=any(track.is_video for track in tracks.values()),
+        announces_audio=any(not track.is_video for track in tracks.values()),
     )
 
 

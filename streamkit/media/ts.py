@@ -63,6 +63,8 @@ def read(data: bytes) -> MediaInfo:
         video=None if video is None else _video(video),
         audio=None if sound is None else _audio(sound),
         is_complete=all(one.packets for one in streams),
+        announces_video=any(one.kind in _VIDEO for one in streams),
+        announces_audio=any(one.kind not in _VIDEO for one in streams),
     )
 
 

@@ -169,3 +169,21 @@ def test_variants_with_other_boundaries_are_named() -> None:
     assert advise_variants("x", [("a", parse(MEDIA)), ("b", parse(other))]).problem == (
         "number 5 lasts 6 s in a, 4 s in b"
     )
+
+
+def test_a_track_that_is_announced_may_be_empty_for_some_segments() -> None:
+    """RFC 8216 4.3.2.3: the number, type and identifiers of tracks count, and the next segment has the same."""
+    silent = replace(piece(0).media, audio=None, announces_audio=True)
+    assert judged(piece(0, media=silent), piece(1)) == {}
+    assert judged(piece(0), piece(1, media=replace(piece(1).media, audio=None, announces_audio=True))) == {}
+
+
+def test_a_track_that_was_not_announced_needs_a_discontinuity() -> None:
+    without = replace(piece(0).media, audio=None)
+    assert judged(piece(0, media=without), piece(1)) == {
+        "timestamps go on from segment to segment": "1.ts: its audio begins"
+    }
+    gone = replace(piece(1).media, audio=None)
+    assert judged(piece(0), piece(1, media=gone)) == {
+        "timestamps go on from segment to segment": "1.ts: its audio is gone"
+    }

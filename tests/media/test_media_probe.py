@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import ts_kit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from media_kit import Encoded, encode, look, run_ffmpeg
@@ -203,3 +204,12 @@ def test_a_file_is_read_no_further_than_it_takes(
     assert first.video.starts_with_idr
     monkeypatch.setattr(probe, "_MOST", 40 * 188)
     assert probe.read_file(segment, header).is_complete is mp4
+
+
+def test_a_track_without_a_sample_is_announced() -> None:
+    silent = probe.read(ts_kit.segment(announced=True, audio=None))
+    assert silent.audio is None
+    assert silent.announces_audio
+    without = probe.read(ts_kit.segment(audio=None))
+    assert not without.has_audio
+    assert without.has_video

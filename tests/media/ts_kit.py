@@ -9,12 +9,12 @@ AAC_FRAME = 1024 / 48000
 
 def segment(
     first: float = 1.0, *, frames: int = 25, fps: float = 25.0, idr: bool = True, sps: bytes = SPS,
-    audio: float | None = 0.0, padding: int = 100,
+    audio: float | None = 0.0, announced: bool = False, padding: int = 100,
 ) -> bytes:  # fmt: skip
-    """Return a segment of H.264, and AAC that begins `audio` seconds later; None: without."""
+    """Return a segment of H.264, and AAC that begins `audio` seconds later; None: without, `announced` or not."""
     length = frames / fps
     pat = _section(0, b"\x00\x01\xe1\x00")
-    streams = b"\x1b\xe1\x01\xf0\x00" + (b"" if audio is None else b"\x0f\xe1\x02\xf0\x00")
+    streams = b"\x1b\xe1\x01\xf0\x00" + (b"" if audio is None and not announced else b"\x0f\xe1\x02\xf0\x00")
     data = _packets(0, pat) + _packets(0x100, _section(2, b"\xe1\x01\xf0\x00" + streams))
     for number in range(frames):
         head = START + b"\x09\xf0" + (START + sps + START + b"\x68\xee\x3c\x80" if number == 0 else b"")
