@@ -12,7 +12,7 @@ from itertools import cycle
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # SOI and EOI, T.81 B.1.1.3
 _FRAME, _SCAN, _RESTART_INTERVAL = 0xC0, 0xDA, 0xDD  # baseline SOF, SOS, DRI
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_LARGEST = 65_535  # pixels of a side
+LARGEST = 65_535  # pixels of a side
 
 
 def is_whole(picture: bytes) -> bool:
@@ -63,7 +63,7 @@ def tile(pictures: Sequence[bytes], columns: int) -> bytes:
     parts += [parts[-1]] * (lines * columns - len(parts))
     cell = parts[0].layout
     width, height = cell.cell_width * columns, cell.cell_height * lines
-    if max(width, height) > _LARGEST:
+    if max(width, height) > LARGEST:
         raise ValueError(f"a sheet of {width}x{height} pixels is no JPEG")
     at, first = parts[0].size_at, parts[0].head
     size = height.to_bytes(2, "big") + width.to_bytes(2, "big")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamkit.ffmpeg.encoders import is_encoded
+from streamkit.jpeg import LARGEST
 from streamkit.settings_pictures import PictureSettings
 from streamkit.types import Rendition, Seconds, SessionId, SourceInfo
 
@@ -102,7 +103,9 @@ def _poster(settings: PictureSettings, size: tuple[int, int]) -> Still | None:
 def _thumbnail(settings: PictureSettings, size: tuple[int, int], run: str) -> Still | None:
     if settings.storyboard_interval is None:
         return None
-    width, height = fit(size, settings.storyboard_height)
+    # A sheet of them is one JPEG, whose sides have 16 bits, in whole blocks of at most 16 pixels a cell.
+    longest = LARGEST // max(settings.storyboard_columns, settings.storyboard_rows) - 16
+    width, height = fit(size, min(settings.storyboard_height, longest * min(size) // max(size)))
     return Still(
         kind="thumbnail",
         file=f"thumb_{run}_%d.jpg",

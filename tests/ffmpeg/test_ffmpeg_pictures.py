@@ -111,3 +111,14 @@ def test_a_picture_that_cannot_be_written_is_dropped_by_a_thread_of_its_own() ->
     muxers = values(words, "-f")
     assert muxers[-2:] == ["fifo", "fifo"]
     assert values(words, "-recover_any_error") == values(words, "-drop_pkts_on_overflow") == ["1", "1"]
+
+
+def test_a_sheet_of_the_largest_storyboard_is_no_larger_than_a_jpeg_may_be() -> None:
+    """ITU-T T.81 B.2.2: the sides of a frame have 16 bits."""
+    largest = PictureSettings(storyboard_columns=20, storyboard_rows=20, storyboard_height=2160)
+    for width, height in [(3840, 2160), (2160, 3840), (7680, 1080)]:
+        spec = planned(largest, VIDEO, (encoded(width, height),))
+        assert spec is not None
+        thumbnail = next(still for still in spec.stills if still.kind == "thumbnail")
+        cell = max(-(-side // 16) * 16 for side in (thumbnail.width, thumbnail.height))
+        assert 60_000 < cell * 20 <= 65_535
