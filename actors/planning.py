@@ -11,7 +11,9 @@ from streamkit.errors import SourceError
 from streamkit.ffmpeg.encoders import COPY
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ladder import plan_renditions
+from streamkit.passthrough import fitting_rung
 from streamkit.presets import describe_auto
+from streamkit.settings_ladder import LadderSettings
 from streamkit.types import Rendition, RunPlan, SourceInfo, StreamKey, VideoSource
 
 logger = logging.getLogger(__name__)
@@ -55,9 +57,19 @@ class Planning:
             keep=frozenset(one.name for one in before),
             capacity=capacity,
         )
+        if ladder.passthrough:
+            self._tell_passthrough(ladder, source, renditions)
         if (presets := describe_auto(ladder, renditions, capacity)) is not None:
             logger.info("Ladder %r: %s", self.ladder, presets, extra=self._extra)
         return self._run_plan(continued(renditions, before, source))
+
+    def _tell_passthrough(self, ladder: LadderSettings, source: SourceInfo, renditions: tuple[Rendition, ...]) -> None:
+        if any(one.video_codec == COPY for one in renditions):
+            logger.info("The source fits rendition '%s' and is not encoded", renditions[0].name, extra=self._extra)
+            return
+        _, why = fitting_rung(ladder, source)
+        why = why or "players watch what an earlier source was encoded to"
+        logger.info("The source is encoded: %s", why, extra=self._extra)
 
     @property
     def slate_file(self) -> Slate | None:

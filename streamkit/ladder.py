@@ -1,21 +1,25 @@
 """Pure: what the publisher sends and the operator's ladder -> the renditions that FFmpeg is asked for."""
 
-from collections.abc import Container
+from collections.abc import Collection
 from fractions import Fraction
 from math import ceil
 
 from streamkit.audio_groups import with_separate_audio
 from streamkit.errors import LadderError
 from streamkit.ffmpeg.encoders import COPY, encoder_name
+from streamkit.passthrough import fitting_rung
 from streamkit.presets import UNKNOWN, Capacity, with_presets
-from streamkit.settings_ladder import LadderSettings, RenditionSettings
+from streamkit.settings_ladder import (
+    BUFSIZE_RATIO,
+    FPS_TOLERANCE,
+    MAXRATE_RATIO,
+    LadderSettings,
+    RenditionSettings,
+)
 from streamkit.types import AudioSource, BitsPerSecond, Rendition, RenditionName, SegmentFormat, SourceInfo, VideoSource
 
 DEFAULT_FPS = Fraction(30)
 """Used when the publisher does not say how many frames per second it sends."""
-MAXRATE_RATIO, BUFSIZE_RATIO = 1.07, 1.5
-FPS_TOLERANCE = Fraction(101, 100)
-"""A measured rate of 60.02 is meant as 60: it is not halved to fit below 60."""
 SMALLEST_VIDEO_BITRATE = 64_000
 WORTH_ITS_OWN = 1.15
 """How much larger than a rung a source is (its short side) to be encoded at its own size as well."""
@@ -39,11 +43,12 @@ def plan_renditions(
     *,
     ffmpeg_version: tuple[int, int] = (9, 0),
     segment_format: SegmentFormat = SegmentFormat.MPEGTS,
-    keep: Container[RenditionName] = (),
+    keep: Collection[RenditionName] = (),
     capacity: Capacity | None = UNKNOWN,
 ) -> tuple[Rendition, ...]:
     """Return what to encode: at least one rendition, in the ladder's order, never larger than the source.
 
+    A ladder with `passthrough` copies a source that is within the limits of a rung already, and nothing else.
     The rungs that `keep` names are there even if they are larger; their pictures have the source's size then.
 
     Without video there is exactly one, audio-only, rendition; without audio the audio-only rungs are left out.
@@ -54,6 +59,8 @@ def plan_renditions(
     _check_copies(ladder, source, segment_format)
     if source.video is None:
         return (_only_audio(ladder, source),)
+    if (passed := _passed_through(ladder, source, keep)) is not None:
+        return (_picture_rendition(passed, source, source.video),)
     rungs = _fitting(ladder.renditions, source.video, keep)
     renditions = [
         _audio_rendition(rung, source.audio) if rung.audio_only else _picture_rendition(rung, source, source.video)
@@ -112,8 +119,16 @@ def _check_copies(ladder: LadderSettings, source: SourceInfo, container: Segment
             )
 
 
+def _passed_through(
+    ladder: LadderSettings, source: SourceInfo, keep: Collection[RenditionName]
+) -> RenditionSettings | None:
+    """Return the rung that copies, where the ladder allows it and players do not watch other renditions already."""
+    rung = fitting_rung(ladder, source)[0] if ladder.passthrough else None
+    return rung if rung is not None and set(keep) <= {rung.name} else None
+
+
 def _fitting(
-    rungs: tuple[RenditionSettings, ...], video: VideoSource, keep: Container[RenditionName]
+    rungs: tuple[RenditionSettings, ...], video: VideoSource, keep: Collection[RenditionName]
 ) -> list[RenditionSettings]:
     """Return the rungs to keep, those that do not enlarge the picture, and the next above when that saves much of it.
 

@@ -1,5 +1,6 @@
 """Ladders as the operator writes them: named lists of renditions, best first."""
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -10,6 +11,11 @@ from streamkit.settings_fields import BitRate, Container, RenditionLabel, Sectio
 from streamkit.settings_retention import Age, Bytes
 
 _NO_SEPARATE_AUDIO = "false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
+_NO_PASSTHROUGH = "false with separate_audio, or where no rendition is encoded: there is nothing to choose between"
+MAXRATE_RATIO, BUFSIZE_RATIO = 1.07, 1.5
+"""What a rendition that names neither has, over its bit rate."""
+FPS_TOLERANCE = Fraction(101, 100)
+"""A measured rate of 60.02 is meant as 60: it is not halved to fit below 60."""
 VIDEO_CODECS = (*ENCODERS, *FRIENDLY_NAMES, COPY)
 
 
@@ -94,6 +100,8 @@ class LadderSettings(Section):
     """Default: hls.segment_format."""
     separate_audio: bool = False
     """Sound in renditions of its own (EXT-X-MEDIA) instead of in every video rendition."""
+    passthrough: bool = False
+    """A source that is within a rung's limits already is copied, as the only rendition, instead of encoded."""
     archive: bool | None = None
     max_age: Age | None = None
     max_bytes: Bytes | None = None
@@ -115,6 +123,8 @@ class LadderSettings(Section):
             )
         if copies and self.separate_audio:
             raise wrong("LadderSettings", ("separate_audio",), self.separate_audio, _NO_SEPARATE_AUDIO)
+        if self.passthrough and (self.separate_audio or not any(one.is_encoded for one in self.renditions)):
+            raise wrong("LadderSettings", ("passthrough",), self.passthrough, _NO_PASSTHROUGH)
         return self
 
 

@@ -130,6 +130,7 @@ class VideoSource:
     """What the publisher's video headers say. `codec` is FFmpeg's name ('h264', 'hevc', ...); size in pixels.
 
     `sample_aspect` is the width of a pixel over its height. Interlaced pictures may come among others.
+    `profile` is H.264's profile_idc, 0 when it is not known and for other codecs.
     """
 
     codec: str
@@ -138,6 +139,7 @@ class VideoSource:
     fps: Fraction | None
     sample_aspect: Fraction = Fraction(1)
     may_be_interlaced: bool = False
+    profile: int = 0
 
     @property
     def shown_size(self) -> tuple[int, int]:

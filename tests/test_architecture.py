@@ -14,6 +14,7 @@ PURE = sorted(
         "streamkit/errors.py",
         "streamkit/messages.py",
         "streamkit/ladder.py",
+        "streamkit/passthrough.py",
         "streamkit/continuity.py",
         "streamkit/ffmpeg/inputs.py",
         "streamkit/audio_groups.py",

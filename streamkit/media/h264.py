@@ -58,9 +58,9 @@ def parse_sps(nal: bytes) -> Picture:
     if not (0 < width <= _MAX_SIZE and 0 < height <= _MAX_SIZE):
         raise MediaError(f"the H.264 sequence header announces an impossible picture of {width}x{height}")
     if not bits.read(1):
-        return Picture(width, height, may_be_interlaced=not frame_only)
+        return Picture(width, height, may_be_interlaced=not frame_only, profile=profile)
     aspect, fps = _usability(bits)
-    return Picture(width, height, fps, aspect, may_be_interlaced=not frame_only)
+    return Picture(width, height, fps, aspect, may_be_interlaced=not frame_only, profile=profile)
 
 
 def _chroma_format(bits: Bits) -> int:

@@ -15,6 +15,7 @@ class Picture:
 
     `fps` is None when the header carries no timing; `sample_aspect` is the width of a pixel over its height.
     `may_be_interlaced` is what the sequence header allows; each picture says for itself whether it is.
+    `profile` is H.264's profile_idc, 0 for other codecs.
     """
 
     width: int
@@ -22,6 +23,7 @@ class Picture:
     fps: Fraction | None = None
     sample_aspect: Fraction = Fraction(1)
     may_be_interlaced: bool = False
+    profile: int = 0
 
     @property
     def display_size(self) -> tuple[int, int]:

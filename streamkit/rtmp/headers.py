@@ -62,6 +62,7 @@ def parse_video(payload: bytes, metadata: Mapping[str, amf0.AmfValue]) -> VideoS
         fps=announced or snap_fps(picture.fps),
         sample_aspect=picture.sample_aspect if _MIN_ASPECT < picture.sample_aspect < _MAX_ASPECT else Fraction(1),
         may_be_interlaced=picture.may_be_interlaced,
+        profile=picture.profile,
     )
 
 

@@ -19,24 +19,24 @@ NTSC_60, NTSC_24 = Fraction(60000, 1001), Fraction(24000, 1001)
 RECORDS = {
     "1080p, cropped from 1088, 59.94": (
         "0164002affe100196764002aacd940780227e5c04400000fa4000753003c60c65801000668ebe3cb22c0fdf8f800",
-        Picture(1920, 1080, NTSC_60),
+        Picture(1920, 1080, NTSC_60, profile=100),
     ),
     "1080i, field macroblocks": (
         "01640028ffe1001a67640028acd94078044fde0220000003002000000643e2c5b2c001000668fba3cb22c0fdf8f800",
-        Picture(1920, 1080, Fraction(25), may_be_interlaced=True),
+        Picture(1920, 1080, Fraction(25), may_be_interlaced=True, profile=100),
     ),
     "portrait 720x1280": (
         "0164001fffe1001a6764001facd940b40a1b0110000003001000000303c0f183196001000668ebe3cb22c0fdf8f800",
-        Picture(720, 1280, Fraction(30)),
+        Picture(720, 1280, Fraction(30), profile=100),
     ),
-    "baseline 720p": (AVC_720P25.hex(), Picture(1280, 720, Fraction(25))),
+    "baseline 720p": (AVC_720P25.hex(), Picture(1280, 720, Fraction(25), profile=66)),
     "4:4:4, 360 cropped from 368, 23.976": (
         "01f4001effe1001967f4001e919b281405ff13808800001f480005dc0078b16cb001000668ebe3c44844fff8f800",
-        Picture(640, 360, NTSC_24),
+        Picture(640, 360, NTSC_24, profile=244),
     ),
     "4:2:2, width 854 cropped from 864": (
         "017a001fffe1001a677a001fbcd940d83de6f0110000030001000003003c0f18319601000668ebe3cb22c0fef8f800",
-        Picture(854, 480, Fraction(30)),
+        Picture(854, 480, Fraction(30), profile=122),
     ),
 }
 
@@ -124,14 +124,14 @@ def test_scaling_lists_and_cyclic_picture_order_are_read_over() -> None:
     bits.u(1, 1).ue(*([0] * 16)).u(7, 0)  # one list of 16 deltas of zero, seven absent
     bits.ue(0, 1).u(1, 0).ue(0, 0, 2, 0, 0)  # pic_order_cnt_type 1 with two offsets
     bits.ue(1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 0)
-    assert h264.parse_sps(bits.nal()) == Picture(640, 480, None)
+    assert h264.parse_sps(bits.nal()) == Picture(640, 480, profile=100)
 
 
 def test_a_sample_aspect_ratio_and_colours_come_before_the_timing() -> None:
     bits = sps().ue(0, 2, 1).u(1, 0).ue(39, 29).u(1, 1).u(1, 1).u(1, 0).u(1, 1)
     bits.u(1, 1).u(8, 255).u(16, 4).u(16, 3).u(1, 1).u(1, 0).u(1, 1).u(4, 0).u(1, 1).u(24, 65793).u(1, 1).ue(0, 0)
     bits.u(1, 1).u(32, 1001).u(32, 60000)
-    assert h264.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001), Fraction(4, 3))
+    assert h264.parse_sps(bits.nal()) == Picture(640, 480, Fraction(30000, 1001), Fraction(4, 3), profile=66)
 
 
 @pytest.mark.parametrize("record", [b"", b"\x01" * 5, bytes(40), AVC_720P25[:20], b"\x00" + AVC_720P25[1:]])
