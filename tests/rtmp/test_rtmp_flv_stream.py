@@ -99,7 +99,7 @@ def test_one_medium_alone_begins_at_once(properties, messages, flags, expected) 
 
 def test_the_source_is_described_by_its_headers() -> None:
     assert stream_of().conclude() == SourceInfo(
-        video=VideoSource(codec="h264", width=1280, height=720, fps=Fraction(25)),
+        video=VideoSource(codec="h264", width=1280, height=720, fps=Fraction(25), profile=66),
         audio=AudioSource(codec="aac", sample_rate=48000, channels=2),
         video_bitrate=2_500_000,
     )

@@ -39,7 +39,7 @@ MULTIVARIANT = b"""#EXTM3U
 """
 
 
-def token(*, stream: StreamKey = CAM, secret: str = TOKEN_SECRET, seconds: int = 600) -> str:
+def token(*, stream: StreamKey = CAM, secret: str = TOKEN_SECRET, seconds: int = 86_400) -> str:
     return make_token(secret.encode(), stream, NOW + seconds)
 
 
