@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from servers import tools
 from servers.publishing import Publisher
 from servers.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
 KEYS = ("mpegts", "fmp4")
 MINUTE = 60.0
@@ -23,6 +24,12 @@ TARGET = 2.0  # seconds that a segment has at most
 TOLERANCE = 2 * TARGET
 """A player learns of the first new segment when it loads the playlist again, at most a target duration later (RFC 8216
 6.3.4), and may want a second one before it goes on."""
+
+CHROMIUM_S_OWN = {
+    "Chromium with mpegts": ["3: PipelineStatus::CHUNK_DEMUXER_ERROR_APPEND_FAILED: Parsed buffers not in DTS sequence"]
+}
+"""Seen once, on a busy machine, of Chromium's own young player alone, while hls.js in the same browser and all others
+played the same segments, whose timestamps were in order. It then watches for a minute more."""
 
 
 @pytest.fixture
@@ -66,6 +73,15 @@ def players(stack: ExitStack, chromium: str, folder: Path, site: str, key: str) 
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What the players were not pleased with, how far each fell behind and stopped, and what was to be expected."""
+
+    problems: dict[str, list[str]]
+    behind: dict[str, tuple[float, float]]
+    patience: float
+
+
 def test_players_go_on_over_a_reconnect(
     service: Service,
     push: Callable[..., Publisher],
@@ -73,10 +89,22 @@ def test_players_go_on_over_a_reconnect(
     chromium_path: str,
     tmp_path: Path,
 ) -> None:
-    source, site = make_source(width=320, height=180), str(service.client.base_url).rstrip("/")
+    source = make_source(width=320, height=180)
 
     def publish() -> list[Publisher]:
         return [push(f"rtmp://127.0.0.1:{service.rtmp_port}/live/{key}", source) for key in KEYS]
+
+    minute = a_minute(service, publish, chromium_path, tmp_path / "first")
+    if minute.problems == CHROMIUM_S_OWN:
+        minute = a_minute(service, publish, chromium_path, tmp_path / "second")
+    assert not minute.problems
+    assert all(max(times) < minute.patience for times in minute.behind.values()), minute
+
+
+def a_minute(service: Service, publish: Callable[[], list[Publisher]], chromium: str, folder: Path) -> Minute:
+    """Let every player watch every stream for a minute, in the middle of which the publishers die and come back."""
+    folder.mkdir()
+    site = str(service.client.base_url).rstrip("/")
 
     def closed(count: int) -> bool:
         return all(closed_segments(service, key) >= count for key in KEYS)
@@ -87,7 +115,7 @@ def test_players_go_on_over_a_reconnect(
         watched = {
             f"{name} with {key}": Watched(player)
             for key in KEYS
-            for name, player in players(stack, chromium_path, tmp_path / key, site, key).items()
+            for name, player in players(stack, chromium, folder / key, site, key).items()
         }
         for name, one in watched.items():
             wait_until(lambda one=one: one.has_begun, 30, f"picture and sound in {name}", every=EVERY)
@@ -99,13 +127,16 @@ def test_players_go_on_over_a_reconnect(
             publisher.kill()
         died = time.monotonic()
         watch(watched, died + AWAY)
-        publish()
+        publishers = publish()
         back = watch(watched, began + MINUTE, lambda: closed(1))
-        problems = {name: one.player.problems() for name, one in watched.items()}
-    assert not any(problems.values()), problems
-    patience = back - died + TOLERANCE
-    found = {name: (round(one.lasted - one.played, 1), round(one.longest_stop, 1)) for name, one in watched.items()}
-    assert all(max(behind, stop) < patience for behind, stop in found.values()), (patience, found)
+        problems = {name: found for name, one in watched.items() if (found := one.player.problems())}
+    for publisher in publishers:
+        publisher.kill()
+    return Minute(
+        problems=problems,
+        behind={name: (round(one.lasted - one.played, 1), round(one.longest_stop, 1)) for name, one in watched.items()},
+        patience=back - died + TOLERANCE,
+    )
 
 
 def watch(watched: dict[str, Watched], until: float, sign: Callable[[], bool] = lambda: True) -> float:
