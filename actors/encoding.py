@@ -106,7 +106,8 @@ class Encoding:
         self.feed.close()
 
     def _input_ended(self) -> None:
-        if self._run is not None and self._run.ending_since is None:
+        """The feed ends what it fed; the slate, which it does not feed, goes on."""
+        if self._run is not None and not self._run.is_slate and self._run.ending_since is None:
             self._run.ending_since = time.monotonic()
 
     # ---- FFmpeg
@@ -151,8 +152,8 @@ class Encoding:
 
     def end_slate(self) -> None:
         """Let FFmpeg finish the slate's last segment; FolderScanned follows. Nothing happens without a slate."""
-        if self.shows_slate and self._run is not None and self._run.ending_since is None:
-            self._input_ended()
+        if self._run is not None and self._run.is_slate and self._run.ending_since is None:
+            self._run.ending_since = time.monotonic()
             if self._run.process is not None:
                 self._run.process.terminate()
 

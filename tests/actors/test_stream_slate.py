@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from fakes.stream_world import SLATE, SOURCE, StreamWorld
 
-from streamkit.messages import EncoderExited, EndPublish, FolderScanned, ShutDown, SourceDetected, SourceReady
+from streamkit.messages import (
+    EncoderExited,
+    EndPublish,
+    FolderScanned,
+    ShutDown,
+    SourceClosed,
+    SourceDetected,
+    SourceReady,
+)
 from streamkit.settings import SessionSettings, StreamRule
 from streamkit.types import SourceKind, StreamState
 
@@ -96,3 +104,26 @@ def test_a_publisher_that_is_connected_sees_no_slate_while_its_source_is_read(wo
     world.tell(EncoderExited(run=run, returncode=0, log=()))
     world.tell(FolderScanned(run=run))
     assert len(world.encoders) == 1
+
+
+def test_a_stop_ends_the_slate_while_a_publisher_is_being_connected_to(world: StreamWorld) -> None:
+    lose_publisher(world)
+    world.publish(2)
+    world.tell(SourceDetected(run=2, source=SOURCE))
+    world.tell(ShutDown())
+    assert world.encoders[-1].terminated
+
+
+def test_connections_that_end_before_the_first_key_frame_leave_the_slate_alone(world: StreamWorld) -> None:
+    lose_publisher(world)
+    world.publish(2)
+    world.tell(SourceClosed(run=2, error="the connection was reset"))
+    for second in range(12):
+        world.progress(second + 1.0)
+        world.pass_time(1)
+    assert world.snapshot.slate
+    assert not world.encoders[-1].killed, "nobody asked it to end"
+    world.publish(3)
+    world.tell(SourceDetected(run=world.feeds[-1].number, source=SOURCE))
+    world.tell(SourceReady(run=world.feeds[-1].number))
+    assert world.encoders[-1].terminated
