@@ -326,6 +326,7 @@ class StreamActor(BaseActor):
             self._overdue()
         self._ask_for_publisher()
         self._start_encoder()
+        self._show_slate()
         self._ending.when_drained()
         self._is_idle = self._life.may_be_forgotten and self._broadcast.is_tidy
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from fakes.stream_world import SLATE, SOURCE, StreamWorld
 
+from streamkit.ffmpeg.inputs import Slate
 from streamkit.messages import (
     EncoderExited,
     EndPublish,
     FolderScanned,
+    RecoverStream,
     ShutDown,
     SourceClosed,
     SourceDetected,
@@ -127,3 +129,25 @@ def test_connections_that_end_before_the_first_key_frame_leave_the_slate_alone(w
     world.tell(SourceDetected(run=world.feeds[-1].number, source=SOURCE))
     world.tell(SourceReady(run=world.feeds[-1].number))
     assert world.encoders[-1].terminated
+
+
+def test_a_publisher_that_was_connected_and_left_again_does_not_keep_the_slate_away(world: StreamWorld) -> None:
+    world.go_live(segments=1)
+    world.tell(EndPublish(publish=1))
+    world.publish(2, kind=SourceKind.INGEST)
+    world.encoder_exits()
+    world.tell(EndPublish(publish=2))
+    world.pass_time(1)
+    assert world.snapshot.slate
+
+
+def test_the_slate_is_shown_after_a_restart_of_the_service(world: StreamWorld) -> None:
+    world.go_live(segments=1)
+    world.tell(EndPublish(publish=1))
+    world.services.slates.clear()
+    world.encoder_exits()
+    world.services.slates[SLATE] = Slate(path=Path(SLATE), has_audio=False)
+    world.actor = world.new_actor()
+    world.tell(RecoverStream(publish=0, source=SourceKind.INGEST))
+    world.pass_time(1)
+    assert world.snapshot.slate
