@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streamkit.errors import ConfigError
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_options, is_encoded, pixel_format
-from streamkit.ffmpeg.inputs import Slate, plan_inputs
+from streamkit.ffmpeg.inputs import Inputs, Slate, plan_inputs
 from streamkit.ffmpeg.pictures import PictureSpec, picture_filters, picture_input, picture_outputs
 from streamkit.hls.names import init_name, private_playlist_name
 from streamkit.types import FIRST_TIMESTAMP, MediaSequence, Rendition, Seconds, SegmentFormat, SessionId, SourceInfo
@@ -68,7 +68,7 @@ def build_argv(spec: EncoderSpec) -> list[str]:
         argv += [
             *_video_options(index, rendition, cuts),
             *_audio_options(rendition, inputs.audio),
-            *(("-shortest",) if inputs.is_endless else ()),
+            *_interleaving(inputs),
             *_hls_options(spec, rendition, cuts),
         ]
     return [*argv, *picture_outputs(spec.pictures)]
@@ -216,6 +216,14 @@ def _audio_options(rendition: Rendition, sound: str) -> list[str]:
     ]
 
 
+def _interleaving(inputs: Inputs) -> list[str]:
+    if inputs.is_endless:
+        # What is made here never stops, but FFmpeg may make it late, and then every segment must wait for it.
+        return ["-shortest"]
+    # Audio that stops holds video back for one second at most.
+    return ["-max_interleave_delta", "1000000"]
+
+
 def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[str]:
     # "file:" makes FFmpeg take the rest as a path, whatever it begins with or contains.
     folder = f"file:{spec.folder}"
@@ -227,8 +235,6 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         # own amount until nothing is negative, which tears the renditions apart: let all begin at the same second.
         # It lies behind the run before: where timestamps of fMP4 go back, FFmpeg as a player drops a segment.
         *("-output_ts_offset", str(spec.starts_at)),
-        # Audio that stops holds video back for one second at most.
-        *("-max_interleave_delta", "1000000"),
         *("-f", "hls"),
         *("-hls_time", _hls_time(spec, rendition, cuts)),
         *("-hls_list_size", str(PLAYLIST_LENGTH)),
