@@ -40,7 +40,7 @@ def test_a_pull_that_is_there_first_gets_every_frame_of_the_broadcast(
         publisher = run_process(push_argv(ffmpeg_path, source, f"rtmp://127.0.0.1:{port}/live/{KEY}"))
         found = owner.detected()
         assert (found.video, found.audio) == (
-            VideoSource(codec="h264", width=640, height=360, fps=Fraction(30)),
+            VideoSource(codec="h264", width=640, height=360, fps=Fraction(30), profile=66),
             AudioSource(codec="aac", sample_rate=44100, channels=2),
         )
         encoder = Encoder(ffmpeg_path, tmp_path / "out.mkv", feed)
