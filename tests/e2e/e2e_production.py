@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,8 +205,12 @@ class Production:
         return self.wait(look, f"the row of {key} with state {state}")
 
     def stored(self, key: str, suffix: str) -> dict[str, bytes]:
-        """Return the objects of a stream in the bucket by their file names."""
-        return {path.name: path.read_bytes() for path in (self.bucket / "hls" / key).glob(f"*{suffix}")}
+        """Return the objects of a stream in the bucket by their file names, without those deleted meanwhile."""
+        found = {}
+        for path in (self.bucket / "hls" / key).glob(f"*{suffix}"):
+            with suppress(FileNotFoundError):
+                found[path.name] = path.read_bytes()
+        return found
 
     def stored_playlist(self, key: str, name: str) -> MediaPlaylist:
         """Return a media playlist from the bucket."""
