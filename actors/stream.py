@@ -231,7 +231,7 @@ class StreamActor(BaseActor):
 
     def _start_encoder(self) -> None:
         now = time.monotonic()
-        if self._ending.is_pending or not self._state.is_active or not self._encoding.is_ready(now):
+        if self._ending.is_final or not self._state.is_active or not self._encoding.is_ready(now):
             return
         if not self._broadcast.knows_numbers and now < self._recall_deadline:
             return
@@ -244,7 +244,7 @@ class StreamActor(BaseActor):
 
     def _show_slate(self) -> None:
         """Give players something to see while the publisher is gone: another run, in the same renditions."""
-        if self._state is not StreamState.RECONNECTING or self._ending.is_pending or not self._encoding.may_show_slate:
+        if self._state is not StreamState.RECONNECTING or self._ending.is_final or not self._encoding.may_show_slate:
             return
         plan = self._encoding.planning.slate(self._broadcast.renditions)
         if plan is not None and self._broadcast.takes(plan):
@@ -295,14 +295,14 @@ class StreamActor(BaseActor):
     # ---- start and stop of the service
 
     def _recover(self, message: RecoverStream) -> None:
-        """Go on after a crash: the session waits for its publisher as if it had just lost it."""
+        """Go on where the last service stopped: the session waits for its publisher as if it had just lost it."""
         self._publish, self._kind, self._publisher_left = message.publish, message.source, False
         self._encoding.planning.choose_ladder(None, kept=self._broadcast.ladder)
         run = self._broadcast.recover()
         if run is not None:
             self._encoding.collect(*run)
         if self._broadcast.is_open:
-            logger.warning("Resuming the broadcast that a crash interrupted", extra=self._extra)
+            logger.info("Resuming session %s", self._broadcast.session, extra=self._extra)
             self._life.enter(StreamState.RECONNECTING)
             self._life.wait(self._settings.reconnect_window_for(self._key))
             self._ask_for_publisher()
@@ -314,7 +314,7 @@ class StreamActor(BaseActor):
 
     def _shut_down(self) -> None:
         self._publisher_left = True
-        self._ending.stop(self._publish)
+        self._ending.stop(self._publish, keeps=self._settings.sessions.on_stop == "keep")
 
     def _tick(self) -> None:
         self._ticker.next(TICK if self._state.is_active or not self._broadcast.is_tidy else IDLE_TICK)

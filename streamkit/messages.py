@@ -97,7 +97,7 @@ class CutClip(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopService(Message):
-    """Composition root -> Supervisor (ask): finish every stream within `deadline` seconds.
+    """Composition root -> Supervisor (ask): stop every stream, with its uploads, within `deadline` seconds.
 
     Answer: a concurrent Future of StopReport.
     """
@@ -107,7 +107,7 @@ class StopService(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReport(Message):
-    """How the stop went: streams finished, and keys whose uploads were still pending (they resume at start)."""
+    """How the stop went: streams whose objects are all stored, and keys whose are not (the next start uploads them)."""
 
     finished: int
     pending: tuple[StreamKey, ...] = ()
@@ -211,7 +211,7 @@ class EndPublish(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoverStream(Message):
-    """Supervisor -> StreamActor after a crash: upload what the journal left, then resume or finish its session."""
+    """Supervisor -> StreamActor at start: upload what the journal left, then resume or finish its session."""
 
     publish: int
     source: SourceKind
@@ -219,7 +219,10 @@ class RecoverStream(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutDown(Message):
-    """Supervisor -> StreamActor: end the session now, upload what is left, tell StreamStopped. Repeats do nothing."""
+    """Supervisor -> StreamActor: the service stops. Repeats do nothing.
+
+    End the session, or leave it open (`sessions.on_stop`), upload what is left, then tell StreamStopped.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

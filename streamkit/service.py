@@ -228,7 +228,7 @@ class Service:
             await asyncio.sleep(DEMO_PAUSE)
 
     async def drain(self, _app: Any) -> None:
-        """Refuse new publishes and finish the broadcasts, while players can still fetch the last segments."""
+        """Refuse new publishes and stop the streams, while players can still fetch the last segments."""
         deadline = Seconds(self._settings.server.shutdown_deadline)
         if self._demo is not None:
             self._demo.cancel()
@@ -237,12 +237,12 @@ class Service:
             message = StopService(deadline=deadline)
             report: StopReport = await ask(self.supervisor, message, timeout=Seconds(deadline + 1))
         except ActorUnavailableError as error:
-            logger.error("The broadcasts could not be finished: %s", error)
+            logger.error("The streams could not be stopped in order: %s", error)
             return
         if report.pending:
             keys = ", ".join(report.pending)
             logger.warning("Uploads are left for the next start: %s", keys)
-        logger.info("Stopped; broadcasts finished: %d", report.finished)
+        logger.info("Stopped; streams with everything stored: %d", report.finished)
 
     def _end(self) -> None:
         """Nobody accepts a publish any more: let whoever keeps services running start another."""

@@ -27,6 +27,7 @@ from streamkit.settings_fields import (
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
 from streamkit.settings_pictures import PictureSettings
 from streamkit.settings_retention import Age, Bytes, RetentionSettings
+from streamkit.settings_sessions import SessionSettings
 from streamkit.types import DvrKind, Keep, Seconds, SegmentFormat, StreamKey
 
 STATE_FOLDER = ".streamkit"  # below hls.output_dir; no stream key begins with a dot
@@ -132,21 +133,6 @@ class EncoderSettings(Section):
     """Seconds an encoder may take to finish its last segment after its input ended."""
     max_failures: Annotated[int, Field(ge=1)] = 5
     """Encoder failures in a row, without a healthy minute between them, before the stream fails."""
-
-
-class SessionSettings(Section):
-    """How long a stream waits for its publisher."""
-
-    connect_timeout: Positive = 20.0
-    """Seconds from an accepted publish to the first media before the stream fails."""
-    reconnect_window: Annotated[float, Field(ge=0)] = 15.0
-    """Seconds that a live session waits for its publisher to come back; 0 ends it at once."""
-    takeover: Literal["refuse", "takeover"] = "refuse"
-    """What a second publisher of a live key meets: it is refused, or takes the place of the first."""
-    slate: str = ""
-    """Path of a picture or clip that players see while a live session waits for its publisher; empty: nothing."""
-    finish_deadline: Positive = 60.0
-    """Seconds that an ended broadcast may take to upload what is left before the row says so."""
 
 
 class LimitSettings(Section):

@@ -195,7 +195,7 @@ def test_ctrl_c_ends_the_broadcast_and_all_that_make_run_started(demo: Embedded)
     demo.process.wait(60)
     wait_until(lambda: not family & live_processes().keys(), what="the end of all that make run had started")
     said = demo.process.log()
-    assert "Stopped; broadcasts finished: 1" in said
+    assert "Stopped; streams with everything stored: 1" in said
     assert "Traceback" not in said
     stored = demo.folder / "data" / "objects"
     assert all("#EXT-X-ENDLIST" in path.read_text() for path in stored.rglob("240p.m3u8"))
