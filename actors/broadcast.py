@@ -21,6 +21,7 @@ from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event, RunBegun
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
+from streamkit.local_files import clear_stream_folder
 from streamkit.messages import CutClip, ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
 from streamkit.snapshots import StreamSnapshot
 from streamkit.types import (
@@ -249,7 +250,7 @@ class Broadcast:
         if names:
             self._record(self._ledger.files_deleted(names))
         if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
-            self._pictures.clear()
+            clear_stream_folder(self._folder)
             self._open_journal().compact((self._ledger.counters(),))
             self._is_worth_compacting = False
 

@@ -5,7 +5,6 @@ is enough; a picture that cannot be read costs itself and nothing else.
 """
 
 import logging
-import shutil
 from pathlib import Path
 
 from actors.bucket import Bucket
@@ -40,10 +39,6 @@ class Pictures:
         if body is not None:
             self.poster = Picture(name=POSTER, body=body)
             self._bucket.put({POSTER: body}, entry=POSTER)
-
-    def clear(self) -> None:
-        """Delete the local files: the broadcast is over, and the store has what belongs to it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self, path: Path) -> bytes | None:
         try:

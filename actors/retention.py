@@ -55,10 +55,19 @@ SEGMENT_MARGIN = Seconds(20.0)  # a segment's own duration and the overlap of a 
 class Retention(BaseActor):
     """One per service."""
 
+    patience = 20  # one look asks the store for a great many things
+
     def __init__(
-        self, *, settings: Settings, store: ObjectStore, database: Ref, board: SnapshotBoard, timers: Timers
+        self,
+        *,
+        settings: Settings,
+        store: ObjectStore,
+        database: Ref,
+        board: SnapshotBoard,
+        timers: Timers,
+        parent: Ref | None = None,
     ) -> None:
-        super().__init__(name="retention")
+        super().__init__(parent=parent, name="retention")
         self._settings, self._store, self._board = settings, store, board
         self._database, self._timers = database, timers
         self._bounds = Bounds()

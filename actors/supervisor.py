@@ -8,11 +8,12 @@ Owns      key -> StreamActor, the capacity, the restart policy
 Its death ends the service: nobody else can accept a publish.
 """
 
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,6 +80,7 @@ class Supervisor(BaseActor):
         self._entries: dict[StreamKey, _Entry] = {}
         self._backoff = Backoff(first=Seconds(0.1), limit=Seconds(5.0), random=random.random)
         self._stop_answer: Future[StopReport] | None = None
+        self._joining: set[Future[PublishAnswer]] = set()
         self._stopped: dict[StreamKey, int] = {}
 
     def on_start(self) -> None:
@@ -123,6 +125,9 @@ class Supervisor(BaseActor):
     def on_exit(self, error: BaseException | None) -> None:
         for entry in self._entries.values():
             entry.ref.stop(block=False)
+        for joined in tuple(self._joining):
+            with contextlib.suppress(InvalidStateError):  # it was answered at this very moment
+                joined.set_result(PublishAnswer(code="stopping", refused="the service is stopping"))
         self._answer_stop()
         if error is not None:
             self._on_death()
@@ -157,6 +162,8 @@ class Supervisor(BaseActor):
         )
         if not tell(entry.ref, begin):
             self._restart(key)  # it died; who publishes need not wait until it would have been tried again
+        self._joining.add(answer)
+        answer.add_done_callback(self._joining.discard)  # a set's own method is atomic in any thread
         overdue = JoinOverdue(joined=answer, ladder=self._ladder_name(key, entry))
         self._services.timers.after(JOIN_TIMEOUT, self.me, overdue)
         logger.info("Accepted a publish by %s", message.publisher or "an unnamed publisher", extra={"key": key})

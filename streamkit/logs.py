@@ -58,11 +58,12 @@ class TextFormatter(logging.Formatter):
         message = "".join(char if char.isprintable() else repr(char)[1:-1] for char in record.getMessage())
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)} {record.levelname} {_short(record.name)}: {message}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        below = [self.formatException(record.exc_info)] if record.exc_info else []
+        return "\n".join([line, *below, *([record.stack_info] if record.stack_info else [])])
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object per line: time, level, logger, message, the fields of `extra`, error (a traceback)."""
+    """One JSON object per line: time, level, logger, message, the fields of `extra`, error (a traceback), stack."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object; it never contains a line break."""
@@ -75,6 +76,8 @@ class JsonFormatter(TextFormatter):
         }
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            entry["stack"] = record.stack_info
         return json.dumps(entry)
 
 
@@ -150,7 +153,8 @@ def _identity(record: logging.LogRecord) -> tuple[object, ...]:
 
 def _counted(record: logging.LogRecord, count: int) -> logging.LogRecord:
     """Return `record` with the number of records that it stands for and without the traceback that was shown."""
-    changes = {"msg": f"{record.getMessage()} (repeated {count}x)", "args": None, "exc_info": None, "exc_text": None}
+    shown = dict.fromkeys(("args", "exc_info", "exc_text", "stack_info"))
+    changes = {"msg": f"{record.getMessage()} (repeated {count}x)", **shown}
     return logging.makeLogRecord({**record.__dict__, **changes})
 
 

@@ -23,13 +23,16 @@ from sanic import Sanic
 from actors.base import Ref
 from actors.database import DatabaseActor
 from actors.folder_watch import FolderWatch
+from actors.guard import Guard, Post
 from actors.retention import Retention
 from actors.services import Services
 from actors.supervisor import Supervisor
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
+from actors.vigil import Vigil, block_dump_signal
 from streamkit.calibration import PresetBook
 from streamkit.calibrator import Calibrator
+from streamkit.database.backlog import Backlog
 from streamkit.database.connection import database_url
 from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, ServiceError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
@@ -65,6 +68,7 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
 
     Raises a StreamKitError with one sentence when it cannot start.
     """
+    block_dump_signal()
     configure_logging(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
@@ -113,7 +117,21 @@ class Service:
         stack.callback(timers.stop)
         store = open_store(settings, embedded=embedded)
         stack.callback(store.close)
-        self.database: Ref = DatabaseActor.start(url=database_url(settings, embedded=embedded), timers=timers)
+        backlog = Backlog()  # outlives the actor that writes it
+        self.database = Post(
+            partial(_start_database, url=database_url(settings, embedded=embedded), timers=timers, backlog=backlog)
+        )
+        self._retention = Post(
+            lambda guard: Retention.start(
+                parent=guard,
+                settings=settings,
+                store=store,
+                database=self.database,
+                board=self.board,
+                timers=timers,
+            )
+        )
+        self._guard: Ref = Guard.start(posts=(self.database, self._retention), timers=timers)
         stack.callback(self._stop_database)
         watch = FolderWatch()
         watch.start()
@@ -138,9 +156,11 @@ class Service:
             presets=PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER),
         )
         self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)
-        Retention.start(
-            settings=settings, store=store, database=self.database, board=self.board, timers=timers
-        )  # stopped with all other actors
+        self._vigil = Vigil(
+            deadline=Seconds(settings.server.stuck_after), vital=self.supervisor.actor_urn, on_vital=self._end
+        )
+        self._vigil.start()
+        stack.callback(self._vigil.stop)
         stack.callback(self._stop_actors)
         if settings.encoder.calibrate:
             calibrator = Calibrator(self.services.presets, self.board)
@@ -156,6 +176,7 @@ class Service:
             database=self.database,
             store=self.services.store,
             encoder_check=partial(check_encoder, self._ffmpeg),
+            stuck=self._vigil.stuck,
         )
         return create_app(deps)
 
@@ -246,14 +267,14 @@ class Service:
 
     def _end(self) -> None:
         """Nobody accepts a publish any more: let whoever keeps services running start another."""
-        logger.critical("The supervisor died; the service ends")
+        logger.critical("The supervisor does not work any more; the service ends")
         self.exit_code = 1
         signal.raise_signal(signal.SIGTERM)
 
     def _stop_actors(self) -> None:
         _stop_actor(self.supervisor)
         for ref in pykka.ActorRegistry.get_all():
-            if ref.actor_urn != self.database.actor_urn:
+            if ref.actor_urn not in (self.database.actor_urn, self._guard.actor_urn):
                 _stop_actor(ref)
 
     def _stop_database(self) -> None:
@@ -268,6 +289,11 @@ class Service:
             if unwritten:
                 logger.warning("%d rows were not written to the database", unwritten)
         _stop_actor(self.database)
+        _stop_actor(self._guard)
+
+
+def _start_database(parent: Ref, **kwargs: Any) -> Ref:
+    return DatabaseActor.start(parent=parent, **kwargs)
 
 
 def _stop_actor(ref: Ref) -> None:

@@ -40,6 +40,8 @@ class ServerSettings(Section):
     port: Port = 8080
     cors_origins: tuple[Text, ...] = ("*",)
     shutdown_deadline: Positive = 15.0
+    stuck_after: Annotated[float, Field(ge=5, le=3600)] = 30.0
+    """Seconds that one step of a stream's work may take before it counts as hanging; twice that interrupts it."""
 
 
 class RtmpSettings(Section):

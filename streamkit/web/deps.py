@@ -1,6 +1,6 @@
 """What the front end is given: nothing in `web/` creates an actor, a store or a connection of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ class WebDeps:
 
     `supervisor` and `database` are asked through the bridge; `board` is read directly. `encoder_check` returns a
     sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread. `access` decides
-    which players get keys; None: those that have a token.
+    which players get keys; None: those that have a token. `stuck` returns a sentence for each actor that hangs.
     """
 
     settings: Settings
@@ -27,4 +27,5 @@ class WebDeps:
     database: pykka.ActorRef[Any]
     store: ObjectStore
     encoder_check: Callable[[], str]
+    stuck: Callable[[], Sequence[str]] = tuple
     access: PlayerAccess | None = None

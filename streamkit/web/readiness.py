@@ -26,7 +26,8 @@ DISK_FULL = 64 << 20
 """Bytes free below which no segment can be counted on to be written."""
 VITAL = ("ffmpeg", "disk", "supervisor")
 """Without one of these nothing can be encoded: down. Without the database or the store, encoding and local serving go
-on: degraded, and still ready, because taking the node away from its players would help nobody."""
+on, and with an actor that hangs for all other streams: degraded, and still ready, because taking the node away from
+its players would help nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Readiness:
                 "ffmpeg": _checked(self._encoder()),
                 "disk": _checked(asyncio.to_thread(check_disk, self._deps.settings.hls.output_dir)),
                 "supervisor": _checked(self._supervisor()),
+                "actors": _checked(self._actors()),
             }
             self._seen = dict(zip(parts, await asyncio.gather(*parts.values()), strict=True))
             self._seen_at = self._clock()
@@ -92,6 +94,12 @@ class Readiness:
         if self._deps.supervisor.is_alive():
             return Check(state="ok", reason="Publishes are accepted.")
         return Check(state="down", reason="The supervisor is not running; nobody can publish.")
+
+    async def _actors(self) -> Check:
+        stuck = self._deps.stuck()
+        if not stuck:
+            return Check(state="ok", reason="No actor hangs.")
+        return Check(state="degraded", reason=f"{'; '.join(stuck)}. The log shows where.")
 
 
 async def _checked(check: Awaitable[Check]) -> Check:

@@ -44,6 +44,7 @@ def test_an_actor_that_is_stuck_does_not_keep_the_others_from_stopping(
     root = service.Service.__new__(service.Service)
     root.supervisor = stuck
     root.database = RecordingRef("database")  # type: ignore[assignment]
+    root._guard = RecordingRef("guard")  # type: ignore[assignment]
     root._stop_actors()
     assert not other.is_alive()
     assert "Stuck did not stop" in caplog.text

@@ -116,7 +116,7 @@ def test_ready_says_the_state_and_reason_of_each_part(front: FrontEnd) -> None:
     answer = front.get("/ready")
     report = valid(answer.json(), "Readiness")
     assert answer.status_code == 200
-    assert set(report["checks"]) == {"database", "object_store", "ffmpeg", "disk", "supervisor"}
+    assert set(report["checks"]) == {"database", "object_store", "ffmpeg", "disk", "supervisor", "actors"}
     assert report["checks"]["ffmpeg"] == {"state": "ok", "reason": "FFmpeg 7.0 at /usr/bin/ffmpeg."}
 
 
