@@ -2,6 +2,7 @@
 
 PYTHON ?=
 PUBLISH ?= 1
+WORKERS ?= 3
 HLSJS := streamkit/web/static/vendor/hls.min.js
 SOURCES := streamkit actors migrations tests benchmarks
 
@@ -19,7 +20,7 @@ run: setup  ## start StreamKit with everything embedded, and publish a test patt
 
 test: setup-dev  ## install what the tests need, start real servers, run every test, stop the servers
 	scripts/install-test-tools
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev  ## style and types
 	.venv/bin/ruff check .

@@ -1,5 +1,6 @@
 """Fixtures for the real servers of tests/servers/: on loopback, in temporary folders, and all of them end."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
@@ -16,6 +17,7 @@ from servers.process import ManagedProcess
 from servers.publishing import Publisher, SourceSpec
 from servers.publishing import make_source as generate_source
 from servers.s3 import S3Server
+from servers.sharing import share_out
 from servers.waiting import free_port as find_free_port
 
 
@@ -25,6 +27,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"NOT TESTED with {name}: it is not installed (scripts/install-test-tools)", red=True
         )
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests one process of `pytest -n` runs one after the other (servers/sharing.py)."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        share_out(items)
 
 
 @pytest.fixture(autouse=True, scope="session")

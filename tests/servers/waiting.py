@@ -3,9 +3,13 @@
 import socket
 import time
 from collections.abc import Callable
+from random import SystemRandom
 from typing import TypeVar
 
 T = TypeVar("T")
+
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to connections: nobody takes the port of a server that is away for a moment."""
 
 
 def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "the condition", every: float = 0.02) -> T:
@@ -22,10 +26,15 @@ def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "the c
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback TCP port that nothing listened on a moment ago; another process hardly chooses it as well."""
+    while True:
+        port = SystemRandom().choice(PORTS)  # Hypothesis gives every process the same `random`
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def accepts_connections(port: int) -> bool:

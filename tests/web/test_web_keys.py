@@ -99,6 +99,7 @@ def test_head_tells_the_same_without_the_key(front: FrontEnd) -> None:
         (f"?token={token(secret=SECRET)}", 403, "token_refused"),
         (f"?token={token()}&token={token()}", 422, "repeated_parameter"),
     ],
+    ids=["none", "empty", "no token", "expired", "of another stream", "with another secret", "two"],
 )
 def test_everybody_else_is_told_why_not(front: FrontEnd, query: str, status: int, code: str) -> None:
     answer = front.get(url() + query)
