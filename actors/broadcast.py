@@ -102,8 +102,9 @@ class Broadcast:
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:
-        """What the open session's last run encoded; empty before the first."""
-        return self._ledger.renditions() if self._ledger.is_open else ()
+        """What the open session's runs encoded, those of the last one first; empty before the first."""
+        book = self._ledger.book()
+        return book.renditions() if book is not None and self._ledger.is_open else ()
 
     @property
     def knows_numbers(self) -> bool:
@@ -304,6 +305,7 @@ class Broadcast:
             upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
             restarts=encoding.restarts,
             slate=encoding.shows_slate,
+            shed=encoding.shedding.names,
             last_error=self._upload_error or self._last_error,
             newest_key=self._ledger.newest_key,
             poster=self._pictures.poster,

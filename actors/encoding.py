@@ -15,6 +15,7 @@ from actors.planning import Planning
 from actors.reports import Reports
 from actors.segment_watcher import SegmentWatcher
 from actors.services import Services
+from actors.shedding import Shedding
 from streamkit.backoff import Backoff
 from streamkit.errors import EncoderNotFoundError, SourceError
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
@@ -76,7 +77,8 @@ class Encoding:
         self._slate_failed = False  # since the publisher was last there
         self.progress = Progress()
         self.restarts = 0
-        self.planning = Planning(key, services)
+        self.shedding = Shedding(key, services.settings.overload, services.load)
+        self.planning = Planning(key, services, self.shedding)
 
     # ---- the feed
 
@@ -104,6 +106,7 @@ class Encoding:
         if self.feed.is_open:
             self._input_ended()
         self.feed.close()
+        self.shedding.rest()
 
     def _input_ended(self) -> None:
         """The feed ends what it fed; the slate, which it does not feed, goes on."""
@@ -184,6 +187,8 @@ class Encoding:
         if message.progress.out_time > run.out_time:
             run.out_time, run.moved_at = message.progress.out_time, time.monotonic()
         self.progress = message.progress
+        if not run.is_slate:
+            self.shedding.note(time.monotonic(), message.progress.out_time, is_behind=self.feed.is_behind)
 
     def segment_closed(self, number: int) -> bool:
         """Count a segment of the current run; return whether the publisher feeds that run now."""
@@ -238,6 +243,8 @@ class Encoding:
             return None
         limit = settings.stall_timeout if run.out_time > 0 else settings.start_timeout
         if now - run.moved_at <= limit:
+            if self.shedding.has_decided(now):
+                self.feed.renew()
             return None
         if not run.is_slate and now - self.feed.moved_at > limit / 2:
             self.close_feed()

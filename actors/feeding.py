@@ -56,6 +56,16 @@ class Feeding:
         """Why the connection is not there yet, in one sentence, if it knows."""
         return self._handle.last_error if self._handle is not None else None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether media wait for the encoder to read them."""
+        return self._handle is not None and self._handle.is_behind
+
+    def renew(self) -> None:
+        """Have another encoder run begin with the next key frame, as if the source changed there."""
+        if self._handle is not None:
+            self._handle.renew()
+
     def open(self, kind: SourceKind) -> None:
         """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
         self.number, self._kind = self.number + 1, kind

@@ -6,6 +6,7 @@ Used by Encoding and the StreamActor alone, in the actor's thread.
 import logging
 
 from actors.services import Services
+from actors.shedding import Shedding
 from streamkit.continuity import continued, generated
 from streamkit.errors import SourceError
 from streamkit.ffmpeg.encoders import COPY
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Planning:
     """Pure but for the configuration that it looks at, and what it remembers of the last source."""
 
-    def __init__(self, key: StreamKey, services: Services) -> None:
-        self._key, self._services = key, services
+    def __init__(self, key: StreamKey, services: Services, shedding: Shedding) -> None:
+        self._key, self._services, self._shedding = key, services, shedding
         self._extra = {"key": key}
         self._copied: VideoSource | None = None  # the last picture: what copied renditions hold
         self.ladder = services.settings.ladder_name_for(key)
@@ -32,6 +33,8 @@ class Planning:
     def choose_ladder(self, asked: str | None, *, kept: str) -> None:
         """Encode with `kept`, the ladder of a session that goes on; else with the one asked for, or the configured."""
         settings = self._services.settings
+        if not kept:
+            self._shedding.forget()
         self.ladder = kept if kept in settings.ladders else asked or settings.ladder_name_for(self._key)
         if kept and self.ladder != kept:
             logger.warning("There is no ladder %r any more, %r takes its place", kept, self.ladder, extra=self._extra)
@@ -61,7 +64,7 @@ class Planning:
             self._tell_passthrough(ladder, source, renditions)
         if (presets := describe_auto(ladder, renditions, capacity)) is not None:
             logger.info("Ladder %r: %s", self.ladder, presets, extra=self._extra)
-        return self._run_plan(continued(renditions, before, source))
+        return self._run_plan(self._shedding.spare(continued(renditions, before, source)))
 
     def _tell_passthrough(self, ladder: LadderSettings, source: SourceInfo, renditions: tuple[Rendition, ...]) -> None:
         if any(one.video_codec == COPY for one in renditions):
@@ -81,7 +84,8 @@ class Planning:
         is_unknown = self._copied is None and any(one.video_codec == COPY for one in before)
         if self.slate_file is None or is_unknown or not any(one.video_codec for one in before):
             return None
-        return self._run_plan(generated(before, self._copied))
+        encoded = tuple(one for one in before if one.name not in self._shedding.names)
+        return self._run_plan(generated(encoded, self._copied))
 
     def _run_plan(self, renditions: tuple[Rendition, ...]) -> RunPlan:
         settings = self._services.settings

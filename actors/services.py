@@ -1,11 +1,12 @@
 """What the actors share: one frozen bundle, made by the composition root."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.base import Ref
 from actors.folder_watch import FolderWatch
+from actors.shedding import LoadGate
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
 from streamkit.calibration import PresetBook
@@ -35,6 +36,7 @@ class Services:
     database: Ref
     default_source: SourceKind
     presets: PresetBook
+    load: LoadGate = field(default_factory=LoadGate)
 
     @property
     def state_folder(self) -> Path:

@@ -180,6 +180,8 @@ class Supervisor(BaseActor):
             self._services.settings.ladder_name_for(message.key, message.ladder)
         except LadderError as error:
             return PublishAnswer(code="ladder", refused=str(error))
+        if (entry is None or entry.settled) and (full := self._services.load.refusal()) is not None:
+            return PublishAnswer(code="capacity", refused=full)
         running = sum(not other.settled for key, other in self._entries.items() if key != message.key)
         limit = self._services.settings.limits.max_streams
         if running >= limit:

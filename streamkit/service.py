@@ -26,6 +26,7 @@ from actors.folder_watch import FolderWatch
 from actors.guard import Guard, Post
 from actors.retention import Retention
 from actors.services import Services
+from actors.shedding import LoadGate
 from actors.supervisor import Supervisor
 from actors.timers import Timers
 from actors.upload_pool import UploadPool
@@ -153,6 +154,7 @@ class Service:
             uploads=uploads,
             database=self.database,
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
+            load=LoadGate(settings.overload),
             presets=PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER),
         )
         self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)

@@ -25,6 +25,7 @@ from streamkit.settings_fields import (
     wrong,
 )
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
+from streamkit.settings_overload import OverloadSettings
 from streamkit.settings_pictures import PictureSettings
 from streamkit.settings_retention import Age, Bytes, RetentionSettings
 from streamkit.settings_sessions import SessionSettings
@@ -195,6 +196,7 @@ class Settings(Section):
     pictures: PictureSettings = PictureSettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
+    overload: OverloadSettings = OverloadSettings()
     log: LogSettings = LogSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     default_ladder: str = "default"

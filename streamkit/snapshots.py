@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-from streamkit.types import BitsPerSecond, Rendition, Seconds, SessionId, SourceInfo, StreamKey, StreamState, UnixTime
+from streamkit.types import (
+    BitsPerSecond,
+    Rendition,
+    RenditionName,
+    Seconds,
+    SessionId,
+    SourceInfo,
+    StreamKey,
+    StreamState,
+    UnixTime,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +90,8 @@ class StreamSnapshot:
     restarts: int = 0
     slate: bool = False
     """Whether players see the slate, because the publisher is gone."""
+    shed: tuple[RenditionName, ...] = ()
+    """What it does without, because the encoder is slower than real time."""
     last_error: str | None = None
     newest_key: int | None = None
     poster: Picture | None = None

@@ -20,6 +20,7 @@ PURE = sorted(
         "streamkit/audio_groups.py",
         "streamkit/publish_url.py",
         "streamkit/presets.py",
+        "streamkit/overload.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",

@@ -81,6 +81,15 @@ class Feed:
         """True while the encoder does not take what the source sends."""
         return self._paused
 
+    @property
+    def is_behind(self) -> bool:
+        """True while media wait for the encoder to read them."""
+        return self._writer is not None and self._writer.pending > 0
+
+    def renew(self) -> None:
+        """End the encoder's input at the next key frame; the listener hears of it as of a changed source."""
+        self._stream.renew()
+
     def bind(self, run: int, listener: FeedListener) -> None:
         """Tell `listener` from now on, and at once what is known already."""
         self._run, self._listener = run, listener

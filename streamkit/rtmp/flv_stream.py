@@ -27,7 +27,7 @@ class FlvStream:
         """Set by `conclude`."""
         self._changed: set[bool] = set()  # media (is video) of which the encoder cannot decode what comes now
         self._buffer = GopBuffer()
-        self._joined = self._started = False
+        self._joined = self._started = self._renews = False
         self._out: list[bytes] = []
         self._unwrapper, self._base, self._silence = Unwrapper(), RunClock(), Silence()
         self._was_paused = False
@@ -53,7 +53,11 @@ class FlvStream:
     @property
     def has_changed(self) -> bool:
         """Whether the source is not what was concluded any more."""
-        return bool(self._changed)
+        return bool(self._changed) or self._renews
+
+    def renew(self) -> None:
+        """End what the encoder gets at the next key frame, as if the source changed there: another goes on with it."""
+        self._renews = self._joined
 
     @property
     def can_begin(self) -> bool:
@@ -76,6 +80,7 @@ class FlvStream:
             self.source = source
             self._changed.clear()
             self._video_times.clear()
+        self._renews = False
         return self.source
 
     def join(self) -> None:
@@ -135,7 +140,7 @@ class FlvStream:
             self._video_times.append(frame.timestamp)
         self._listen(kind, frame)
         begins = kind is TagKind.KEY_FRAME or self.headers.video is None
-        if begins and self._changed:
+        if begins and self.has_changed:
             self._joined = False
         if not self._joined:
             self._buffer.append(frame, begins=begins)

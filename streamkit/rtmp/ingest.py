@@ -313,6 +313,16 @@ class IngestSource:
         """True while the encoder does not take what the publisher sends."""
         return self._publication is not None and self._publication.feed.is_paused
 
+    @property
+    def is_behind(self) -> bool:
+        """See Feed.is_behind."""
+        return self._publication is not None and self._publication.feed.is_behind
+
+    def renew(self) -> None:
+        """See Feed.renew."""
+        if self._publication is not None and self._publication.owner is self:
+            self._publication.feed.renew()
+
     def start(self, run: int, listener: FeedListener) -> None:
         """Claim the publisher; tells source_closed when there is none. A later claim replaces an earlier one."""
         server = self._server()

@@ -35,6 +35,9 @@ class Source(Protocol):
     @property
     def is_paused(self) -> bool: ...
     def start(self, run: int, listener: FeedListener) -> None: ...
+    @property
+    def is_behind(self) -> bool: ...
+    def renew(self) -> None: ...
     def attach(self, sock: socket.socket) -> None: ...
     def close(self) -> None: ...
 
@@ -59,6 +62,15 @@ class FeedHandle:
     def last_error(self) -> str | None:
         """Why the source is not there yet, in one sentence; None when there is nothing to say."""
         return self._source.last_error
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether media wait for the encoder to read them."""
+        return self._source.is_behind
+
+    def renew(self) -> None:
+        """End the encoder's input at the next key frame, and keep what follows for the next one that is attached."""
+        self._loop.call(self._source.renew)
 
     def attach(self, sock: socket.socket) -> None:
         """Write FLV to `sock` from the oldest buffered, or else the next, key frame on. Takes ownership of `sock`.

@@ -148,6 +148,15 @@ class PullSource:
         """True while the encoder does not take what the server sends."""
         return self.feed.is_paused
 
+    @property
+    def is_behind(self) -> bool:
+        """See Feed.is_behind."""
+        return self.feed.is_behind
+
+    def renew(self) -> None:
+        """See Feed.renew."""
+        self.feed.renew()
+
     def start(self, run: int, listener: FeedListener) -> None:
         """Begin to try."""
         self.feed.bind(run, listener)

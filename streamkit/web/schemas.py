@@ -62,6 +62,11 @@ _LIVE: Schema = _object(
     bytes={**_COUNT, "description": "Bytes that the store has."},
     upload_lag={**_NUMBER, "description": "Age in seconds of the oldest segment that the store does not have."},
     restarts=_COUNT,
+    shed={
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Renditions that it does without now, because the encoder is slower than real time.",
+    },
     slate={"type": "boolean", "description": "Players see the slate, because the publisher is gone."},
     last_error=_or_null(_TEXT),
 )

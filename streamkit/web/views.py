@@ -43,6 +43,7 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "upload_lag": round(snapshot.upload_lag, 3),
         "restarts": snapshot.restarts,
         "slate": snapshot.slate,
+        "shed": list(snapshot.shed),
         "last_error": snapshot.last_error,
     }
 

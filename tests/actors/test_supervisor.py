@@ -11,6 +11,7 @@ from fakes.stream_world import RecordingRef
 
 from actors import supervisor as module
 from actors.deaths import MAX_RESTARTS, RESTART_WINDOW
+from actors.shedding import LoadGate
 from actors.supervisor import Supervisor
 from streamkit.hls.clip import Span
 from streamkit.messages import (
@@ -67,6 +68,7 @@ class World:
             board=self.board,
             database=self.database,
             state_folder=folder,
+            load=LoadGate(),
             default_source=SourceKind.PULL,
         )
         self.services = services
@@ -418,3 +420,13 @@ def test_a_clip_is_cut_by_the_streams_actor_or_there_is_none_that_knows_it(world
     assert world.streams[0].of(CutClip)[0].answer is answer
     world.streams[0].alive = False
     assert world.tell(message).result(timeout=0) is None
+
+
+def test_a_new_stream_is_refused_while_the_machine_cannot_encode_more_and_running_ones_are_not(world: World) -> None:
+    assert world.publish().refused is None
+    world.services.load.note(KEY, ("1080p",))
+    refused = world.publish(StreamKey("other"))
+    assert refused.code == "capacity"
+    assert "cannot encode more" in str(refused.refused)
+    world.unpublish()
+    assert world.publish(publisher="p2").refused is None, "it comes back within its window"

@@ -10,6 +10,7 @@ import pykka
 import pytest
 
 from actors import broadcast, bucket, encoding, ending, life, stream
+from actors.shedding import LoadGate
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.names import segment_name
@@ -99,12 +100,16 @@ class FakeFeed:
         self.attached = 0
         self.closed = False
         self.bytes_received = 0
-        self.is_paused = False
+        self.is_paused = self.is_behind = False
+        self.renewed = 0
         self.last_error: str | None = None
 
     def attach(self, sock: socket.socket) -> None:
         self.attached += 1
         sock.close()
+
+    def renew(self) -> None:
+        self.renewed += 1
 
     def close(self) -> None:
         self.closed = True
@@ -156,6 +161,7 @@ class StreamWorld:
             uploads=None,
             database=self.database,
             presets=SimpleNamespace(capacity=lambda _ladder: UNKNOWN),
+            load=LoadGate(settings.overload),
             default_source=SourceKind.PULL,
             stream_folder=lambda key: folder / key,
             journal_path=lambda key: folder / ".streamkit" / f"{key}.journal",

@@ -275,6 +275,29 @@ def test_what_follows_another_sequence_header_is_kept_for_another_encoder() -> N
     ]
 
 
+def test_another_encoder_can_take_over_at_a_key_frame_of_the_same_source() -> None:
+    stream = stream_of(video(0, key=True))
+    source = stream.conclude()
+    stream.join()
+    stream.renew()
+    for message in (video(40), audio(45), video(80, key=True), video(120)):
+        stream.push(message)
+    assert stamps(stream) == [(9, 0), (9, 40), (8, 45)], "everything up to there"
+    assert stream.has_changed
+    assert not stream.is_joined
+    assert stream.conclude() == source
+    assert not stream.has_changed
+    stream.join()
+    assert stamps(stream) == [(9, 0), (9, 40)], "everything from there on"
+
+
+def test_an_encoder_that_is_not_there_need_not_be_replaced() -> None:
+    stream = stream_of(video(0, key=True))
+    stream.conclude()
+    stream.renew()
+    assert not stream.has_changed
+
+
 def tags_of(stream: FlvStream) -> list[tuple[int, int, bytes]]:
     return parse_flv(b"FLV\x01\x05\x00\x00\x00\x09" + bytes(4) + b"".join(stream.take()))[1]
 
