@@ -24,6 +24,7 @@ from streamkit.hls.ledger import Ledger
 from streamkit.local_files import clear_stream_folder
 from streamkit.messages import CutClip, ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
 from streamkit.snapshots import StreamSnapshot
+from streamkit.steady import SteadyClock
 from streamkit.types import (
     BitsPerSecond,
     MediaSequence,
@@ -47,6 +48,7 @@ class Broadcast:
         self._key = key
         self._services = services
         self._is_kept = services.settings.keep_for(key).archive
+        self._clock = SteadyClock(time)  # the ledger's; rows have the system's time
         self._bucket = Bucket(key, services, owner)
         self._rows = Rows(key, services.database)
         self._extra = {"key": key}
@@ -149,6 +151,7 @@ class Broadcast:
     def open(self, now: UnixTime, ladder: str) -> None:
         """Open a session, all of which is encoded with this ladder."""
         self._opened_at = self._started_at = self._started_at or now
+        self._clock = SteadyClock(time)
         self._record(self._ledger.open_session(self._started_at, ladder))
         self._save_stream()
         self._save_session(self._state)
@@ -170,7 +173,8 @@ class Broadcast:
     def segment_closed(self, message: SegmentClosed) -> None:
         """Journal, upload and list a segment that FFmpeg finished."""
         name = message.path.name
-        event = self._ledger.close(name, size=message.size, duration=message.duration, closed_at=message.closed_at)
+        at = self._clock.at(message.closed_at)
+        event = self._ledger.close(name, size=message.size, duration=message.duration, closed_at=at)
         if event is not None and message.media is not None:
             self._record(self._ledger.probe(name, message.media))
         if not self._record(event):
@@ -189,7 +193,7 @@ class Broadcast:
         if self._bucket.stored(message):
             self._playlists.put()
             self._storyboard.stored()
-        elif self._record(self._ledger.acknowledge(message.name, message.stored_at)):
+        elif self._record(self._ledger.acknowledge(message.name, self._clock.at(message.stored_at))):
             self._segment_changed(message.name)
 
     def upload_failed(self, message: UploadFailed) -> None:
@@ -201,12 +205,12 @@ class Broadcast:
     def end_run(self) -> None:
         """FFmpeg ended and its folder was scanned: what only some renditions have becomes gaps in the others."""
         self._pictures.look()
-        self._record(self._ledger.end_run(UnixTime(time.time())))
+        self._record(self._ledger.end_run(self._clock.now()))
         self._render()
 
     def end(self, now: UnixTime, reason: str, *, failed: bool) -> None:
         """Close the open session: its playlists end as soon as everything is listed."""
-        self._record(self._ledger.end_session(now))
+        self._record(self._ledger.end_session(self._clock.at(now)))
         if self._state in (StreamState.FINISHING, StreamState.FAILED):  # else the key was published again
             self._stopped_at = now
             self._save_stream()
@@ -239,11 +243,11 @@ class Broadcast:
         self._pictures.look()
         self._storyboard.look()
         changed = False
-        while self._record(self._ledger.overdue(now)):
+        while self._record(self._ledger.overdue(self._clock.at(now))):
             changed = True
         if changed:
             self._render()
-        names = self._ledger.expired_local(now, Seconds(self._services.settings.hls.local_grace))
+        names = self._ledger.expired_local(self._clock.at(now), Seconds(self._services.settings.hls.local_grace))
         if names:
             self._open_journal().sync()  # else what is stored would count as lost after a power loss
         for name in names:
@@ -302,7 +306,7 @@ class Broadcast:
             dropped_frames=progress.dropped,
             duplicated_frames=progress.duplicated,
             segments=self._ledger.counts(self._ledger.session),
-            upload_lag=self._ledger.oldest_pending(UnixTime(time.time())),
+            upload_lag=self._ledger.oldest_pending(self._clock.now()),
             restarts=encoding.restarts,
             slate=encoding.shows_slate,
             shed=encoding.shedding.names,
@@ -332,7 +336,7 @@ class Broadcast:
         return self._journal
 
     def _lose(self, name: str, error: str) -> None:
-        if self._record(self._ledger.lose(name, UnixTime(time.time()))):
+        if self._record(self._ledger.lose(name, self._clock.now())):
             logger.error("Lost %s: %s", name, error, extra=self._extra)
             self._last_error = f"{name} was lost: {error}"
             self._segment_changed(name)

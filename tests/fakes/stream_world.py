@@ -81,15 +81,17 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1_790_000_000.0
+        self.step = 0.0
+        """Seconds by which somebody has set the system's clock."""
 
     def time(self) -> float:
-        return self.now
+        return self.now + self.step
 
     def monotonic(self) -> float:
         return self.now - 1_789_000_000.0
 
     def time_ns(self) -> int:
-        return int(self.now * 1e9)
+        return int(self.time() * 1e9)
 
 
 class FakeFeed:
