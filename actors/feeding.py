@@ -10,7 +10,9 @@ from actors.services import Services
 from streamkit.messages import SourceChanged, SourceDetected
 from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.loop import FeedHandle
-from streamkit.types import SourceInfo, SourceKind, StreamKey
+from streamkit.types import Seconds, SourceInfo, SourceKind, StreamKey
+
+SILENCE = Seconds(3.0)  # without a byte: more than any pause between two frames, the tick included
 
 
 class Feeding:
@@ -43,6 +45,11 @@ class Feeding:
     def is_current(self, number: int) -> bool:
         """Whether this is the number of the open connection."""
         return self._handle is not None and number == self.number
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come for a while."""
+        return self._handle is None or time.monotonic() - self.moved_at > SILENCE
 
     @property
     def awaits_publisher(self) -> bool:

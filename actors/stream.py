@@ -165,7 +165,7 @@ class StreamActor(BaseActor):
         answer_publish(self._joined, self._encoding.planning.ladder)
 
     def _end_publish(self, message: EndPublish) -> None:
-        if message.publish != self._publish:
+        if message.publish != self._publish or (message.if_silent and not self._encoding.feed.is_silent):
             return
         self._publisher_left = True
         self._encoding.close_feed()

@@ -2,9 +2,9 @@
 
 Receives  PublishStream, UnpublishStream, CutClip, StopService (ask; front end and composition root);
           PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped, ChildFailed (StreamActor);
-          JoinOverdue, RestartStream, StopOverdue (timer)
+          PublishersSeen (RtmpWatch); JoinOverdue, RestartStream, StopOverdue (timer)
 Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams (Database)
-Owns      key -> StreamActor, the capacity, the restart policy
+Owns      key -> StreamActor, the capacity, the restart policy, the RtmpWatch
 Its death ends the service: nobody else can accept a publish.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.deaths import MAX_RESTARTS, RESTART_WINDOW, Deaths
+from actors.reconciling import Reconciling
 from actors.services import Services
 from actors.stream import StreamActor
 from streamkit.backoff import Backoff
@@ -34,6 +35,7 @@ from streamkit.messages import (
     PublishAnswer,
     PublisherFound,
     PublisherGone,
+    PublishersSeen,
     PublishStream,
     ReconcileStreams,
     RecoverStream,
@@ -47,6 +49,7 @@ from streamkit.messages import (
     StreamStopped,
     UnpublishStream,
 )
+from streamkit.reconciliation import Known
 from streamkit.snapshots import StreamSnapshot
 from streamkit.types import Seconds, SourceKind, StreamKey, StreamState, UnixTime
 
@@ -67,8 +70,18 @@ class _Entry:
     ladder: str | None = None
     accepted_at: UnixTime = UnixTime(0.0)
     has_publisher: bool = False
+    since: float = field(default_factory=time.monotonic)  # it has a publisher, or has none
     settled: bool = False
     deaths: Deaths = field(default_factory=Deaths)
+
+    def becomes(self, *, has_publisher: bool) -> None:
+        self.has_publisher, self.since = has_publisher, time.monotonic()
+
+    @property
+    def known(self) -> Known:
+        return Known(
+            publisher=self.publisher, has_publisher=self.has_publisher, is_settled=self.settled, since=self.since
+        )
 
 
 class Supervisor(BaseActor):
@@ -82,6 +95,7 @@ class Supervisor(BaseActor):
         self._stop_answer: Future[StopReport] | None = None
         self._joining: set[Future[PublishAnswer]] = set()
         self._stopped: dict[StreamKey, int] = {}
+        self._reconciling = Reconciling(services)
 
     def on_start(self) -> None:
         """Resume what a killed service left behind, then let the database forget what nobody runs."""
@@ -90,6 +104,7 @@ class Supervisor(BaseActor):
             entry = self._spawn(key, self._services.default_source)
             tell(entry.ref, RecoverStream(publish=0, source=entry.source))
         tell(self._services.database, ReconcileStreams(keys=keys))
+        self._reconciling.start(self.me)
 
     def on_receive(self, message: Any) -> Any:
         match message:
@@ -101,6 +116,8 @@ class Supervisor(BaseActor):
                 return self._publisher_gone(message)
             case PublisherFound():
                 return self._publisher_found(message)
+            case PublishersSeen():
+                return self._publishers_seen(message)
             case StreamSettled():
                 return self._settled(message)
             case StreamIdle():
@@ -128,6 +145,7 @@ class Supervisor(BaseActor):
         for joined in tuple(self._joining):
             with contextlib.suppress(InvalidStateError):  # it was answered at this very moment
                 joined.set_result(PublishAnswer(code="stopping", refused="the service is stopping"))
+        self._reconciling.close()
         self._answer_stop()
         if error is not None:
             self._on_death()
@@ -151,7 +169,8 @@ class Supervisor(BaseActor):
         entry.publish += 1
         entry.publisher, entry.published_at, entry.source = message.publisher, message.at, message.source
         entry.ladder = message.ladder
-        entry.has_publisher, entry.settled = True, False
+        entry.becomes(has_publisher=True)
+        entry.settled = False
         entry.accepted_at = UnixTime(time.time())
         begin = BeginPublish(
             publish=entry.publish,
@@ -208,7 +227,7 @@ class Supervisor(BaseActor):
         if entry is None or entry.settled or self._is_stale(message, entry):
             logger.debug("Ignored a late or unknown unpublish", extra={"key": message.key})
             return False
-        entry.has_publisher = False
+        entry.becomes(has_publisher=False)
         tell(entry.ref, EndPublish(publish=entry.publish))
         logger.info("The publisher left", extra={"key": message.key})
         return True
@@ -238,15 +257,30 @@ class Supervisor(BaseActor):
 
     def _publisher_gone(self, message: PublisherGone) -> None:
         if (entry := self._current(message.key, message.publish)) is not None:
-            entry.has_publisher = False
+            entry.becomes(has_publisher=False)
 
     def _publisher_found(self, message: PublisherFound) -> None:
         if (entry := self._current(message.key, message.publish)) is not None:
-            entry.has_publisher, entry.settled = True, False
+            entry.becomes(has_publisher=True)
+            entry.settled = False
 
     def _settled(self, message: StreamSettled) -> None:
         if (entry := self._current(message.key, message.publish)) is not None:
-            entry.has_publisher, entry.settled = False, True
+            entry.becomes(has_publisher=False)
+            entry.settled = True
+
+    def _publishers_seen(self, message: PublishersSeen) -> None:
+        """Make good what webhooks did not tell, by the same ways as if they had."""
+        if self._stop_answer is not None:
+            return
+        known = {key: entry.known for key, entry in self._entries.items()}
+        found = self._reconciling.judge(message, known)
+        for key, name in found.renamed.items():
+            self._entries[key].publisher = name
+        for key in found.departed:
+            tell(self._entries[key].ref, EndPublish(publish=self._entries[key].publish, if_silent=True))
+        for key, publisher in found.arrived:
+            self._publish(PublishStream(key=key, publisher=publisher))
 
     def _idle(self, message: StreamIdle) -> None:
         entry = self._current(message.key, message.publish)
@@ -266,6 +300,7 @@ class Supervisor(BaseActor):
     def _child_failed(self, message: ChildFailed) -> None:
         found = next(((k, e) for k, e in self._entries.items() if e.ref.actor_urn == message.urn), None)
         if found is None:
+            self._reconciling.child_failed(message, self.me)
             return
         key, entry = found
         deaths = entry.deaths.add(time.monotonic())
@@ -293,7 +328,8 @@ class Supervisor(BaseActor):
         """Free its place, and try again slowly: what it closed must still reach the store, and its rows the truth."""
         sentence = f"gave up after {MAX_RESTARTS} restarts in {RESTART_WINDOW:g} s: {error}"
         logger.error("The stream failed: %s", sentence, extra={"key": key})
-        entry.has_publisher, entry.settled = False, True
+        entry.becomes(has_publisher=False)
+        entry.settled = True
         self._services.timers.after(RESTART_WINDOW, self.me, RestartStream(key=key))
         self._services.board.publish(StreamSnapshot(key=key, state=StreamState.FAILED, last_error=sentence))
 

@@ -11,6 +11,7 @@ StreamKitError
 │   ├── ObjectNotFoundError   there is no such object (404)
 │   ├── StoreDeniedError      credentials or permissions (401, 403): a human must act
 │   └── StoreUnavailableError refused, reset, timed out, 5xx, 429: try again
+├── RtmpStatusError           the RTMP server's status page cannot be had, or is no such page
 ├── DatabaseUnavailableError  the database cannot be reached now
 ├── ActorUnavailableError     an actor is stopped or did not answer in time
 └── ServiceError              the service cannot start or go on: a taken port, a missing folder
@@ -68,6 +69,10 @@ class StoreDeniedError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The store cannot be reached or is overloaded; retry later."""
+
+
+class RtmpStatusError(StreamKitError):
+    """The RTMP server did not say who publishes."""
 
 
 class DatabaseUnavailableError(StreamKitError):

@@ -96,6 +96,18 @@ class CutClip(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishersSeen(Message):
+    """RtmpWatch -> Supervisor: who publishes on the RTMP server, each with its name as in webhooks, None if unknown.
+
+    `asked_at` (monotonic seconds) is when it was asked for: what is newer is not to be judged by it. A repeat does
+    nothing.
+    """
+
+    publishers: tuple[tuple[StreamKey, str | None], ...]
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopService(Message):
     """Composition root -> Supervisor (ask): stop every stream, with its uploads, within `deadline` seconds.
 
@@ -204,9 +216,13 @@ class BeginPublish(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndPublish(Message):
-    """Supervisor -> StreamActor: the publisher of publish number `publish` went away."""
+    """Supervisor -> StreamActor: the publisher of publish number `publish` went away.
+
+    With `if_silent` only the RTMP server's status page says so: a publisher whose media arrive is believed instead.
+    """
 
     publish: int
+    if_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from streamkit.settings_ladder import LadderSettings, default_ladders, with_defa
 from streamkit.settings_overload import OverloadSettings
 from streamkit.settings_pictures import PictureSettings
 from streamkit.settings_retention import Age, Bytes, RetentionSettings
+from streamkit.settings_rtmp import RtmpSettings
 from streamkit.settings_sessions import SessionSettings
 from streamkit.types import DvrKind, Keep, Seconds, SegmentFormat, StreamKey
 
@@ -43,16 +44,6 @@ class ServerSettings(Section):
     shutdown_deadline: Positive = 15.0
     stuck_after: Annotated[float, Field(ge=5, le=3600)] = 30.0
     """Seconds that one step of a stream's work may take before it counts as hanging; twice that interrupts it."""
-
-
-class RtmpSettings(Section):
-    """The RTMP server that publishers use: pulled from in production, embedded with --embedded."""
-
-    server: Host = "rtmp"
-    port: Port = 1935
-    app: str = Field(
-        default="live", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="1 to 64 characters from A-Z a-z 0-9 _ -"
-    )
 
 
 class DatabaseSettings(Section):

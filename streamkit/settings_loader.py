@@ -29,6 +29,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "DB_NAME": ("database", "name"),
     "RTMP_SERVER": ("rtmp", "server"),
     "RTMP_PORT": ("rtmp", "port"),
+    "RTMP_STATUS_URL": ("rtmp", "status_url"),
     "HLS_OUTPUT_DIR": ("hls", "output_dir"),
     "MINIO_ENDPOINT": ("storage", "endpoint"),
     "MINIO_ACCESS_KEY": ("storage", "access_key"),

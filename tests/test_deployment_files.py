@@ -99,7 +99,20 @@ def test_nginx_writes_no_publish_arguments_into_logs() -> None:
 def test_nginx_lets_nobody_play_or_control_from_outside() -> None:
     assert "deny play all;" in NGINX_CONF
     assert "allow play all;" not in NGINX_CONF
-    assert re.findall(r"listen (\S+);", NGINX_CONF.partition("http {")[2]) == ["127.0.0.1:8081"]
+    http = NGINX_CONF.partition("http {")[2]
+    for_operators, for_streamkit = (part.partition("\n    }")[0] for part in http.split("    server {")[1:])
+    assert re.findall(r"listen (\S+);", for_operators) == ["127.0.0.1:8081"]
+    assert "rtmp_control" not in for_streamkit
+    assert re.findall(r"(allow|deny) +(\S+);", for_streamkit) == [
+        *(("allow", network) for network in ("127.0.0.1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+        ("deny", "all"),
+    ]
+
+
+def test_streamkit_asks_nginx_for_its_publishers() -> None:
+    environment = SERVICES["streamkit"]["environment"]
+    assert environment["RTMP_STATUS_URL"] == "http://nginx-rtmp:8082/stat"
+    assert "listen 8082;" in NGINX_CONF
 
 
 @pytest.mark.parametrize(

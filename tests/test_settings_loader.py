@@ -47,6 +47,13 @@ def problems_of(text: str | bytes, environ: dict[str, str] | None = None) -> lis
 WRONG_VARIABLES = {
     "DB_PORT": ("x", "'x' is not valid: it must be a whole number from 1 to 65535 (database.port)"),
     "RTMP_PORT": ("", "'' is not valid: it must be a whole number from 1 to 65535 (rtmp.port)"),
+    "RTMP_STATUS_URL": (
+        "http://user:hunter2@srs:1985/",
+        (
+            "'http://...@srs:1985/' is not valid: it must be empty or an http:// or https:// URL "
+            "without a user or a password (rtmp.status_url)"
+        ),
+    ),
     "SERVER_PORT": ("0", "'0' is not valid: it must be a whole number from 1 to 65535 (server.port)"),
     "MINIO_USE_SSL": ("maybe", "'maybe' is not valid: it must be true or false (storage.use_ssl)"),
     "MINIO_BUCKET": (
@@ -205,6 +212,7 @@ VALUES = {
     "DB_NAME": "name",
     "RTMP_SERVER": "10.0.0.1",
     "RTMP_PORT": "2",
+    "RTMP_STATUS_URL": "http://srs:1985/api/v1/streams",
     "HLS_OUTPUT_DIR": "/srv/hls",
     "MINIO_ENDPOINT": "[::1]:9000",
     "MINIO_ACCESS_KEY": "access",
@@ -226,6 +234,7 @@ DEFAULTS = {
     "DB_NAME": "streamkit",
     "RTMP_SERVER": "rtmp",
     "RTMP_PORT": 1935,
+    "RTMP_STATUS_URL": "",
     "HLS_OUTPUT_DIR": "/tmp/hls",
     "MINIO_ENDPOINT": "localhost:9000",
     "MINIO_ACCESS_KEY": "minioadmin",

@@ -88,7 +88,10 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "unknown key, near": ("server:\n  prot: 80\n", "2:3: server.prot: is not a known key: did you mean 'port'?"),
     "unknown key, far": (
         "rtmp:\n  zzzz: 80\n",
-        "2:3: rtmp.zzzz: is not a known key: the keys here are server, port, app",
+        (
+            "2:3: rtmp.zzzz: is not a known key: the keys here are server, port, app, status_url, status_server, "
+            "status_interval"
+        ),
     ),
     "unknown section": ("databse: {}\n", "1:1: databse: is not a known key: did you mean 'database'?"),
     "unknown key of a rendition": (

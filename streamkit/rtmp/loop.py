@@ -12,7 +12,7 @@ from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.ingest import Authorize, IngestServer, IngestSource, Unpublished
 from streamkit.rtmp.pull import PullSource
 from streamkit.rtmp.sockets import Sockets
-from streamkit.settings import RtmpSettings
+from streamkit.settings_rtmp import RtmpSettings
 from streamkit.types import StreamKey
 
 try:

@@ -22,7 +22,7 @@ from streamkit.rtmp.errors import RtmpProtocolError
 from streamkit.rtmp.feed import Feed, FeedListener
 from streamkit.rtmp.sockets import Sockets
 from streamkit.rtmp.tcp import connect, reason
-from streamkit.settings import RtmpSettings
+from streamkit.settings_rtmp import RtmpSettings
 from streamkit.types import StreamKey
 
 log = logging.getLogger(__name__)

@@ -61,14 +61,17 @@ class Production:
         s3: S3Server,
         bucket: str,
         configuration: str = CONFIGURATION,
+        *,
+        webhook_port: int | None = None,
     ) -> None:
+        """`webhook_port`: nginx tells somebody else of its publishers, and the service has to ask for them."""
         self.folder = folder
         self.database = database
         self.s3 = s3
         self.bucket = s3.root / bucket
         self.hls_folder = folder / "hls"
         self.port = free_port()
-        self.nginx = NginxRtmp(nginx_program, folder, self.port)
+        self.nginx = NginxRtmp(nginx_program, folder, webhook_port or self.port)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
         self.watch = Watch(self.bucket, f"http://127.0.0.1:{self.port}")
         self.watch.start()
@@ -84,6 +87,7 @@ class Production:
             **storage,
             "RTMP_SERVER": "127.0.0.1",
             "RTMP_PORT": str(self.nginx.rtmp_port),
+            "RTMP_STATUS_URL": self.nginx.status_url,
             "HLS_OUTPUT_DIR": str(self.hls_folder),
             "SERVER_PORT": str(self.port),
             "STREAMKIT_CONFIG": str(configuration),

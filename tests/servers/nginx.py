@@ -20,6 +20,7 @@ class NginxRtmp:
     def __init__(self, program: Path, folder: Path, webhook_port: int) -> None:
         self.rtmp_port = free_port()
         self.stat_port = free_port()
+        self.status_port = free_port()
         self._program = program
         self._folder = folder
         self._configuration = folder / "nginx.conf"
@@ -29,6 +30,11 @@ class NginxRtmp:
     def url(self, key: str, **query: str) -> str:
         """Return the URL to publish or play this key at."""
         return f"rtmp://127.0.0.1:{self.rtmp_port}/live/{key}" + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def status_url(self) -> str:
+        """The page that StreamKit reads."""
+        return f"http://127.0.0.1:{self.status_port}/stat"
 
     def start(self) -> None:
         """Return when it accepts publishers, on the same ports as before."""
@@ -80,6 +86,7 @@ class NginxRtmp:
         addresses = {
             "listen 1935;": f"listen 127.0.0.1:{self.rtmp_port};",
             "listen 127.0.0.1:8081;": f"listen 127.0.0.1:{self.stat_port};",
+            "listen 8082;": f"listen 127.0.0.1:{self.status_port};",
             "http://streamkit:8080/": f"http://127.0.0.1:{webhook_port}/",
         }
         for shipped, ours in addresses.items():
