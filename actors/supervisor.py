@@ -1,8 +1,9 @@
 """Supervisor: decides who may publish, and keeps one StreamActor per stream key alive.
 
 Receives  PublishStream, UnpublishStream, CutClip, StopService (ask; front end and composition root);
+          DrainService, StopOverdue (composition root);
           PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped, ChildFailed (StreamActor);
-          PublishersSeen (RtmpWatch); JoinOverdue, RestartStream, StopOverdue (timer)
+          PublishersSeen (RtmpWatch); JoinOverdue, RestartStream, StopOverdue, LookWhetherDrained (timer)
 Tells     BeginPublish, EndPublish, RecoverStream, ShutDown (StreamActor); ReconcileStreams (Database)
 Owns      key -> StreamActor, the capacity, the restart policy, the RtmpWatch
 Its death ends the service: nobody else can accept a publish.
@@ -21,6 +22,7 @@ from actors.base import BaseActor, Ref, answer_publish, tell
 from actors.deaths import MAX_RESTARTS, RESTART_WINDOW, Deaths
 from actors.reconciling import Reconciling
 from actors.services import Services
+from actors.stopping import Stopping
 from actors.stream import StreamActor
 from streamkit.backoff import Backoff
 from streamkit.errors import LadderError
@@ -30,8 +32,10 @@ from streamkit.messages import (
     BeginPublish,
     ChildFailed,
     CutClip,
+    DrainService,
     EndPublish,
     JoinOverdue,
+    LookWhetherDrained,
     PublishAnswer,
     PublisherFound,
     PublisherGone,
@@ -40,9 +44,7 @@ from streamkit.messages import (
     ReconcileStreams,
     RecoverStream,
     RestartStream,
-    ShutDown,
     StopOverdue,
-    StopReport,
     StopService,
     StreamIdle,
     StreamSettled,
@@ -87,14 +89,13 @@ class _Entry:
 class Supervisor(BaseActor):
     """One per service."""
 
-    def __init__(self, *, services: Services, on_death: Callable[[], None]) -> None:
+    def __init__(self, *, services: Services, on_death: Callable[[], None], on_drained: Callable[[], None]) -> None:
         super().__init__(name="supervisor")
         self._services, self._on_death = services, on_death
         self._entries: dict[StreamKey, _Entry] = {}
         self._backoff = Backoff(first=Seconds(0.1), limit=Seconds(5.0), random=random.random)
-        self._stop_answer: Future[StopReport] | None = None
         self._joining: set[Future[PublishAnswer]] = set()
-        self._stopped: dict[StreamKey, int] = {}
+        self._stopping = Stopping(services, on_drained)
         self._reconciling = Reconciling(services)
 
     def on_start(self) -> None:
@@ -131,11 +132,16 @@ class Supervisor(BaseActor):
             case RestartStream():
                 return self._restart(message.key)
             case StopService():
-                return self._stop_service(message)
+                streams = {key: entry.ref for key, entry in self._entries.items()}
+                return self._stopping.stop(self.me, streams, message.deadline)
             case StreamStopped():
-                return self._stream_stopped(message.key, message.pending)
+                return self._stopping.stream_stopped(message.key, message.pending, self._entries)
             case StopOverdue():
-                return self._answer_stop()
+                return self._stopping.answer(self._entries)
+            case DrainService():
+                return self._stopping.drain(self.me)
+            case LookWhetherDrained():
+                return self._stopping.look(self.me, {key: entry.settled for key, entry in self._entries.items()})
             case _:
                 return super().on_receive(message)
 
@@ -146,7 +152,7 @@ class Supervisor(BaseActor):
             with contextlib.suppress(InvalidStateError):  # it was answered at this very moment
                 joined.set_result(PublishAnswer(code="stopping", refused="the service is stopping"))
         self._reconciling.close()
-        self._answer_stop()
+        self._stopping.answer(self._entries)
         if error is not None:
             self._on_death()
 
@@ -189,8 +195,9 @@ class Supervisor(BaseActor):
         return answer
 
     def _refusal(self, message: PublishStream, entry: _Entry | None) -> PublishAnswer | None:
-        if self._stop_answer is not None:
-            return PublishAnswer(code="stopping", refused="the service is stopping")
+        is_running = entry is not None and not entry.settled
+        if (refusal := self._stopping.refusal(is_running=is_running)) is not None:
+            return refusal
         if entry is not None and entry.has_publisher and not self._takes_over(message, entry):
             if self._is_another(message, entry) or message.source is not entry.source:
                 return PublishAnswer(code="busy", refused=f"stream {message.key} has a publisher already")
@@ -271,7 +278,7 @@ class Supervisor(BaseActor):
 
     def _publishers_seen(self, message: PublishersSeen) -> None:
         """Make good what webhooks did not tell, by the same ways as if they had."""
-        if self._stop_answer is not None:
+        if self._stopping.has_begun:
             return
         known = {key: entry.known for key, entry in self._entries.items()}
         found = self._reconciling.judge(message, known)
@@ -284,7 +291,7 @@ class Supervisor(BaseActor):
 
     def _idle(self, message: StreamIdle) -> None:
         entry = self._current(message.key, message.publish)
-        if entry is None or not entry.settled or self._stop_answer is not None:
+        if entry is None or not entry.settled or self._stopping.has_begun:
             return
         del self._entries[message.key]
         entry.ref.stop(block=False)
@@ -304,8 +311,8 @@ class Supervisor(BaseActor):
             return
         key, entry = found
         deaths = entry.deaths.add(time.monotonic())
-        if self._stop_answer is not None:
-            self._stream_stopped(key, 1)
+        if self._stopping.has_begun:
+            self._stopping.stream_stopped(key, 1, self._entries)
         elif deaths > MAX_RESTARTS:
             self._give_up(key, entry, message.error)
         else:
@@ -315,7 +322,7 @@ class Supervisor(BaseActor):
 
     def _restart(self, key: StreamKey) -> None:
         entry = self._entries.get(key)
-        if entry is None or entry.ref.is_alive() or self._stop_answer is not None:
+        if entry is None or entry.ref.is_alive() or self._stopping.has_begun:
             return
         entry.ref, entry.settled = StreamActor.start(parent=self.me, key=key, services=self._services), False
         # What it says of the past must not be taken for the publish that goes on.
@@ -332,32 +339,3 @@ class Supervisor(BaseActor):
         entry.settled = True
         self._services.timers.after(RESTART_WINDOW, self.me, RestartStream(key=key))
         self._services.board.publish(StreamSnapshot(key=key, state=StreamState.FAILED, last_error=sentence))
-
-    # ---- stop
-
-    def _stop_service(self, message: StopService) -> Future[StopReport]:
-        if self._stop_answer is None:
-            self._stop_answer = Future()
-            for entry in self._entries.values():
-                if not tell(entry.ref, ShutDown()):
-                    entry.ref.stop(block=False)
-            self._services.timers.after(message.deadline, self.me, StopOverdue())
-            for key in [key for key, entry in self._entries.items() if not entry.ref.is_alive()]:
-                self._stopped[key] = 1  # what it left is found at the next start
-            self._answer_stop_when_complete()
-        return self._stop_answer
-
-    def _stream_stopped(self, key: StreamKey, pending: int) -> None:
-        self._stopped[key] = pending
-        self._answer_stop_when_complete()
-
-    def _answer_stop_when_complete(self) -> None:
-        if self._stop_answer is not None and self._stopped.keys() >= self._entries.keys():
-            self._answer_stop()
-
-    def _answer_stop(self) -> None:
-        if self._stop_answer is None or self._stop_answer.done():
-            return
-        pending = {key for key in self._entries if self._stopped.get(key, 1)}
-        report = StopReport(finished=len(self._entries) - len(pending), pending=tuple(sorted(pending)))
-        self._stop_answer.set_result(report)

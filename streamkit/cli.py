@@ -47,6 +47,7 @@ Exit codes:
   2         the configuration or the usage is wrong
   3         something that is needed is not there: database, FFmpeg, a free port
   4         a rule that `streamkit check` looked at is broken
+  5         a second signal ended the service at once: the next start uploads what was left
   130       interrupted before it served; a stop by SIGINT or SIGTERM after that is 0
 """
 
@@ -112,9 +113,17 @@ _config_option = click.option(
     show_default=True,
     help="Publish a test pattern to itself and print where to watch it; needs --embedded.",
 )
+@click.option(
+    "--drain",
+    is_flag=True,
+    help="Take no new streams, and end when those that the last service left open have ended. A running service does "
+    "the same after SIGUSR2.",
+)
 @_config_option
-def serve(*, embedded: bool, demo: bool, path: Path | None) -> int:
-    """Run the encoder until SIGINT or SIGTERM, then finish every broadcast.
+def serve(*, embedded: bool, demo: bool, drain: bool, path: Path | None) -> int:
+    """Run the encoder until SIGINT or SIGTERM, then stop every stream in order (sessions.on_stop says how).
+
+    A second signal ends the service at once: the next start uploads what was left.
 
     \b
     Examples:
@@ -127,7 +136,7 @@ def serve(*, embedded: bool, demo: bool, path: Path | None) -> int:
     settings = _load(path)
     from streamkit.service import serve as run
 
-    return run(settings, embedded=embedded, demo=demo)
+    return run(settings, embedded=embedded, demo=demo, drain=drain)
 
 
 @cli.command()

@@ -118,6 +118,16 @@ class StopService(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainService(Message):
+    """Composition root -> Supervisor: take no new streams, and end the service when the last one has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookWhetherDrained(Message):
+    """Timer -> Supervisor, every second while it drains: is any stream left?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopReport(Message):
     """How the stop went: streams whose objects are all stored, and keys whose are not (the next start uploads them)."""
 
@@ -167,7 +177,7 @@ class StreamStopped(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopOverdue(Message):
-    """Timer -> Supervisor: the stop's deadline passed; answer with what is."""
+    """Timer or composition root -> Supervisor: the stop's deadline passed, or it hurries; answer with what is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

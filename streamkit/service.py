@@ -5,22 +5,19 @@ With `__main__` the only module of `streamkit/` that imports `actors/`.
 
 import asyncio
 import concurrent.futures
-import errno
 import logging
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from tempfile import TemporaryFile
 from typing import Any
 
 import pykka
 from sanic import Sanic
 
-from actors.base import Ref
+from actors.base import Ref, tell
 from actors.database import DatabaseActor
 from actors.folder_watch import FolderWatch
 from actors.guard import Guard, Post
@@ -35,17 +32,25 @@ from streamkit.calibration import PresetBook
 from streamkit.calibrator import Calibrator
 from streamkit.database.backlog import Backlog
 from streamkit.database.connection import database_url
-from streamkit.errors import ActorUnavailableError, EncoderNotFoundError, ServiceError
+from streamkit.errors import ActorUnavailableError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.inputs import Slate
-from streamkit.ffmpeg.leftovers import reap_leftovers
 from streamkit.ffmpeg.offer import check_ladders
 from streamkit.ffmpeg.slates import check_slates
 from streamkit.logs import configure_logging
-from streamkit.messages import FlushDatabase, PublishAnswer, PublishStream, StopReport, StopService, UnpublishStream
+from streamkit.messages import (
+    DrainService,
+    FlushDatabase,
+    PublishAnswer,
+    PublishStream,
+    StopOverdue,
+    StopReport,
+    StopService,
+    UnpublishStream,
+)
+from streamkit.preparation import check_port, host_in_urls, prepare_folders
 from streamkit.rtmp.loop import RtmpLoop
-from streamkit.rtmp.tcp import reason
 from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage import open_store
@@ -59,13 +64,17 @@ logger = logging.getLogger(__name__)
 DEMO_KEY = StreamKey("demo")
 DEMO_PAUSE = Seconds(1.0)
 ACCEPT_TIMEOUT = Seconds(2.0)
-FLUSH_DEADLINE = Seconds(5.0)
+FLUSH_DEADLINE, HURRIED_FLUSH = Seconds(5.0), Seconds(0.5)
+HURRIED = 5
+"""The exit code after a second signal."""
 ACTOR_STOP_TIMEOUT = 5.0
 SWITCH_INTERVAL = 0.0005  # seconds a busy thread keeps the others waiting; at Python's 5 ms, answers take up to 100 ms
 
 
-def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
+def serve(settings: Settings, *, embedded: bool, demo: bool, drain: bool = False) -> int:
     """Run the service until SIGINT or SIGTERM, and return the exit code.
+
+    With `drain` it takes no new streams, and ends when those that the last service left have ended.
 
     Raises a StreamKitError with one sentence when it cannot start.
     """
@@ -75,17 +84,18 @@ def serve(settings: Settings, *, embedded: bool, demo: bool) -> int:
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     slates = check_slates(settings, ffmpeg.path)
-    _check_port(settings.server.host, settings.server.port, "SERVER_PORT")
+    check_port(settings.server.host, settings.server.port, "SERVER_PORT")
     if embedded:
-        _check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")
-    _prepare_folders(settings)
+        check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")
+    prepare_folders(settings)
     with ExitStack() as stack:
         service = Service(settings, ffmpeg, slates, embedded=embedded, stack=stack)
         app = service.create_app()
         if embedded:
             service.start_ingest()
         app.after_server_start(service.announce_and_demo(demo=embedded and demo))
-        app.before_server_stop(service.drain)
+        app.after_server_start(service.listen_for_signals(drain=drain))
+        app.before_server_stop(service.stop)
         app.run(
             host=settings.server.host,
             port=settings.server.port,
@@ -113,6 +123,7 @@ class Service:
         self._embedded = embedded
         self._demo: asyncio.Task[None] | None = None
         self.exit_code = 0
+        self._flush_deadline = FLUSH_DEADLINE
         self.board = SnapshotBoard()
         timers = Timers()
         stack.callback(timers.stop)
@@ -157,7 +168,9 @@ class Service:
             load=LoadGate(settings.overload),
             presets=PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER),
         )
-        self.supervisor: Ref = Supervisor.start(services=self.services, on_death=self._end)
+        self.supervisor: Ref = Supervisor.start(
+            services=self.services, on_death=self._end, on_drained=partial(signal.raise_signal, signal.SIGTERM)
+        )
         self._vigil = Vigil(
             deadline=Seconds(settings.server.stuck_after), vital=self.supervisor.actor_urn, on_vital=self._end
         )
@@ -213,7 +226,7 @@ class Service:
 
     def _banner(self, *, demo: bool) -> str:
         server, rtmp = self._settings.server, self._settings.rtmp
-        host = _host_in_urls(server.host)
+        host = host_in_urls(server.host)
         site = f"http://{host}:{server.port}"
         key = DEMO_KEY if demo else "mystream"
         lines = [f"StreamKit is running.  Page: {site}/   API: {site}/docs"]
@@ -234,7 +247,7 @@ class Service:
 
     async def _publish_demo(self) -> None:
         """Publish the test pattern until cancelled, again and again when somebody ends it."""
-        rtmp, host = self._settings.rtmp, _host_in_urls(self._settings.server.host)
+        rtmp, host = self._settings.rtmp, host_in_urls(self._settings.server.host)
         argv = build_demo_argv(self._ffmpeg.path, f"rtmp://{host}:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
         nothing = asyncio.subprocess.DEVNULL
         while True:
@@ -250,8 +263,20 @@ class Service:
             logger.warning("The test pattern's publisher ended, it starts again", extra={"key": DEMO_KEY})
             await asyncio.sleep(DEMO_PAUSE)
 
-    async def drain(self, _app: Any) -> None:
+    def listen_for_signals(self, *, drain: bool) -> Callable[[Any], Any]:
+        """Return the listener that lets SIGUSR2 drain the service, or drains it now."""
+
+        async def listener(_app: Any) -> None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, tell, self.supervisor, DrainService())
+            if drain:
+                tell(self.supervisor, DrainService())
+
+        return listener
+
+    async def stop(self, app: Any) -> None:
         """Refuse new publishes and stop the streams, while players can still fetch the last segments."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._hurry, app)
         deadline = Seconds(self._settings.server.shutdown_deadline)
         if self._demo is not None:
             self._demo.cancel()
@@ -266,6 +291,15 @@ class Service:
             keys = ", ".join(report.pending)
             logger.warning("Uploads are left for the next start: %s", keys)
         logger.info("Stopped; streams with everything stored: %d", report.finished)
+
+    def _hurry(self, app: Any) -> None:
+        """End at once: what is not stored is the next start's, as after a crash."""
+        if self.exit_code == 0:
+            logger.warning("A second signal: stopping at once")
+            self.exit_code = HURRIED
+        self._flush_deadline = HURRIED_FLUSH
+        app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 0.0
+        tell(self.supervisor, StopOverdue())
 
     def _end(self) -> None:
         """Nobody accepts a publish any more: let whoever keeps services running start another."""
@@ -282,9 +316,9 @@ class Service:
     def _stop_database(self) -> None:
         try:
             flushed: concurrent.futures.Future[int] = self.database.ask(
-                FlushDatabase(deadline=FLUSH_DEADLINE), block=True, timeout=FLUSH_DEADLINE
+                FlushDatabase(deadline=self._flush_deadline), block=True, timeout=FLUSH_DEADLINE
             )
-            unwritten = flushed.result(FLUSH_DEADLINE + 1)
+            unwritten = flushed.result(self._flush_deadline + 1)
         except (pykka.Timeout, pykka.ActorDeadError, TimeoutError) as error:
             logger.warning("The database actor did not flush: %s", error or type(error).__name__)
         else:
@@ -311,40 +345,3 @@ def check_encoder(ffmpeg: FfmpegInfo) -> str:
     if shutil.which(ffmpeg.path) is None:
         raise EncoderNotFoundError(f"{ffmpeg.path} is not an executable file any more")
     return f"{ffmpeg.path} {ffmpeg.version_text}"
-
-
-def _check_port(host: str, port: int, variable: str) -> None:
-    """Raise ServiceError when a port cannot be had: before anything else is touched, and without a traceback."""
-    place = f"{_bracketed(host)}:{port}"
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, port), family=family):
-            return
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            advice = f"set {variable} to a free port"
-        else:
-            advice = "server.host must be an address of this machine"
-        raise ServiceError(f"cannot listen on {place} ({reason(error)}); {advice}") from error
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _host_in_urls(host: str) -> str:
-    """Return how this machine reaches a server that listens on `host`, as URLs write it."""
-    return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104
-
-
-def _prepare_folders(settings: Settings) -> None:
-    folder = settings.hls.output_dir / STATE_FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for place in (folder.parent, folder):  # both may be there and belong to somebody else
-            with TemporaryFile(dir=place):
-                pass
-        for pid in reap_leftovers(folder):
-            logger.warning("Killed FFmpeg %d, which an earlier run left behind", pid)
-    except OSError as error:
-        raise ServiceError(f"cannot write to HLS_OUTPUT_DIR {folder.parent}: {error.strerror or error}") from error

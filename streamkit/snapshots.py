@@ -105,6 +105,8 @@ class SnapshotBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._snapshots: dict[StreamKey, StreamSnapshot] = {}
+        self.is_draining = False
+        """Whether new publishes are refused because the service ends with its last stream."""
 
     def publish(self, snapshot: StreamSnapshot) -> None:
         """Replace the key's snapshot."""

@@ -28,8 +28,10 @@ class Service:
     def __init__(self) -> None:
         self.calls: list[tuple[Settings, bool, bool]] = []
         self.ends: int | BaseException = 0
+        self.drains = False
 
-    def serve(self, settings: Settings, *, embedded: bool, demo: bool) -> int:
+    def serve(self, settings: Settings, *, embedded: bool, demo: bool, drain: bool) -> int:
+        self.drains = drain
         self.calls.append((settings, embedded, demo))
         if isinstance(self.ends, BaseException):
             raise self.ends
@@ -122,7 +124,12 @@ def test_serve_without_options_is_production(service: Service, monkeypatch: pyte
     monkeypatch.setenv("SERVER_PORT", "4321")
     assert cli.main(["serve"]) == 0
     [(settings, embedded, demo)] = service.calls
-    assert (settings.server.port, embedded, demo) == (4321, False, False)
+    assert (settings.server.port, embedded, demo, service.drains) == (4321, False, False, False)
+
+
+def test_serve_may_only_finish_what_is_left(service: Service) -> None:
+    assert cli.main(["serve", "--drain"]) == 0
+    assert service.drains
 
 
 @pytest.mark.parametrize(

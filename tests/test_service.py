@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from streamkit import service
+from streamkit import preparation, service
 from streamkit.database import connection
 from streamkit.database.connection import database_url
 from streamkit.errors import EncoderNotFoundError, ServiceError
 from streamkit.ffmpeg.binary import FfmpegInfo
+from streamkit.preparation import check_port, host_in_urls, prepare_folders
 from streamkit.settings import EmbeddedSettings, HlsSettings, Settings
 
 
@@ -18,7 +19,7 @@ def test_a_taken_port_is_said_in_one_sentence_with_the_variable_to_set() -> None
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServiceError) as refused:
-            service._check_port("127.0.0.1", port, "SERVER_PORT")
+            check_port("127.0.0.1", port, "SERVER_PORT")
     assert str(refused.value) == (
         f"cannot listen on 127.0.0.1:{port} (address already in use); set SERVER_PORT to a free port"
     )
@@ -26,7 +27,7 @@ def test_a_taken_port_is_said_in_one_sentence_with_the_variable_to_set() -> None
 
 def test_an_address_of_another_machine_is_no_matter_of_the_port() -> None:
     with pytest.raises(ServiceError, match=r"server\.host must be an address of this machine") as refused:
-        service._check_port("192.0.2.1", 1, "SERVER_PORT")
+        check_port("192.0.2.1", 1, "SERVER_PORT")
     assert "SERVER_PORT" not in str(refused.value)
 
 
@@ -37,7 +38,7 @@ def test_the_service_may_listen_on_ipv6(host: str) -> None:
             port = free.getsockname()[1]
     except OSError as error:
         pytest.skip(f"this machine has no IPv6: {error}")
-    service._check_port(host, port, "SERVER_PORT")
+    check_port(host, port, "SERVER_PORT")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_the_service_may_listen_on_ipv6(host: str) -> None:
     ],
 )
 def test_addresses_are_printed_so_that_they_can_be_opened(host: str, shown: str) -> None:
-    assert service._host_in_urls(host) == shown
+    assert host_in_urls(host) == shown
 
 
 @pytest.mark.parametrize("unwritable", ["hls", "hls/.streamkit"])
@@ -60,20 +61,20 @@ def test_a_folder_that_exists_but_cannot_be_written_to_is_said_at_the_start(
     unwritable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hls" / ".streamkit").mkdir(parents=True)
-    real = service.TemporaryFile
+    real = preparation.TemporaryFile
 
     def temporary_file(*, dir: Path) -> Any:  # noqa: A002 - its name
         if dir == tmp_path / unwritable:
             raise PermissionError(13, "Permission denied")  # root, who runs tests in containers, may write anywhere
         return real(dir=dir)
 
-    monkeypatch.setattr(service, "TemporaryFile", temporary_file)
+    monkeypatch.setattr(preparation, "TemporaryFile", temporary_file)
     with pytest.raises(ServiceError, match=r"cannot write to HLS_OUTPUT_DIR .*/hls: Permission denied"):
-        service._prepare_folders(Settings(hls=HlsSettings(output_dir=tmp_path / "hls")))
+        prepare_folders(Settings(hls=HlsSettings(output_dir=tmp_path / "hls")))
 
 
 def test_preparing_the_folders_leaves_nothing_else_behind(tmp_path: Path) -> None:
-    service._prepare_folders(Settings(hls=HlsSettings(output_dir=tmp_path / "hls")))
+    prepare_folders(Settings(hls=HlsSettings(output_dir=tmp_path / "hls")))
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["hls", "hls/.streamkit"]
 
 

@@ -91,6 +91,8 @@ class Readiness:
         return Check(state="ok", reason=await asyncio.to_thread(self._deps.encoder_check))
 
     async def _supervisor(self) -> Check:
+        if self._deps.supervisor.is_alive() and self._deps.board.is_draining:
+            return Check(state="degraded", reason="Draining: running streams go on, new publishes are refused.")
         if self._deps.supervisor.is_alive():
             return Check(state="ok", reason="Publishes are accepted.")
         return Check(state="down", reason="The supervisor is not running; nobody can publish.")

@@ -53,7 +53,7 @@ class World:
         )
         patch.setattr(module, "StreamActor", SimpleNamespace(start=self._starter(self.streams)))
         patch.setattr(rtmp_watch, "RtmpWatch", SimpleNamespace(start=self._starter(self.watches)))
-        self.actor = Supervisor(services=services, on_death=lambda: None)
+        self.actor = Supervisor(services=services, on_death=lambda: None, on_drained=lambda: None)
 
     def _starter(self, refs: list[RecordingRef]) -> Any:
         def start(**_kwargs: Any) -> RecordingRef:

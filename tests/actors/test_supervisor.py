@@ -18,8 +18,10 @@ from streamkit.messages import (
     BeginPublish,
     ChildFailed,
     CutClip,
+    DrainService,
     EndPublish,
     JoinOverdue,
+    LookWhetherDrained,
     Message,
     PublishAnswer,
     PublisherFound,
@@ -73,7 +75,12 @@ class World:
         )
         self.services = services
         self.deaths: list[str] = []
-        self.actor = Supervisor(services=services, on_death=lambda: self.deaths.append("x"))  # type: ignore[arg-type]
+        self.drained: list[str] = []
+        self.actor = Supervisor(
+            services=services,  # type: ignore[arg-type]
+            on_death=lambda: self.deaths.append("x"),
+            on_drained=lambda: self.drained.append("x"),
+        )
 
     def allow_takeover(self) -> None:
         settings = self.services.settings
@@ -278,6 +285,52 @@ def test_while_stopping_a_publish_is_refused(world: World) -> None:
     future = world.tell(StopService(deadline=Seconds(5.0)))
     assert future.result(0).finished == 0
     assert world.publish().code == "stopping"
+
+
+def drain(world: World) -> list[Message]:
+    """Tell it to drain, and return what its timer will tell."""
+    world.tell(DrainService())
+    return [message for _, message in world.timers.messages if isinstance(message, LookWhetherDrained)]
+
+
+def test_while_draining_a_new_stream_is_refused_and_a_running_one_goes_on(world: World) -> None:
+    world.publish()
+    drain(world)
+    refused = world.publish(key=StreamKey("bob"))
+    assert (refused.code, refused.refused) == ("stopping", "the service is draining: it takes no new streams")
+    assert world.publish().refused is None
+    world.unpublish()
+    assert world.publish(publisher="p2").refused is None, "its publisher came back within the window"
+    assert world.board.is_draining
+
+
+def test_a_drained_service_ends_with_its_last_stream_and_not_before_all_is_stored(world: World) -> None:
+    world.publish()
+    (look,) = drain(world)
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.LIVE))
+    world.tell(look)
+    world.tell(StreamSettled(key=KEY, publish=1))
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.FINISHING))
+    world.tell(look)
+    assert not world.drained
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.ENDED))
+    world.tell(look)
+    assert world.drained == ["x"]
+    assert world.publish().code == "stopping", "its place is not given away"
+
+
+def test_a_service_without_streams_is_drained_at_the_first_look(world: World) -> None:
+    (look,) = drain(world)
+    assert len(drain(world)) == 1, "a repeat changes nothing"
+    world.tell(look)
+    assert world.drained == ["x"]
+
+
+def test_a_stop_while_draining_is_a_stop(world: World) -> None:
+    (look,) = drain(world)
+    world.tell(StopService(deadline=Seconds(5.0)))
+    world.tell(look)
+    assert not world.drained
 
 
 def test_at_start_the_database_is_told_which_streams_are_alive(world: World) -> None:

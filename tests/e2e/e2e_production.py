@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -95,12 +96,12 @@ class Production:
 
     # ---- the service
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Return when it serves; harmless when it does already."""
         if self._service is not None and self._service.running:
             return
         self._service = ManagedProcess(
-            [STREAMKIT, "serve"], self.folder / "streamkit.log", env=self._environment, cwd=self.folder
+            [STREAMKIT, "serve", *options], self.folder / "streamkit.log", env=self._environment, cwd=self.folder
         )
         self._service.wait_ready(self._serves, timeout=60)
         self.watch.is_up.set()
@@ -121,6 +122,19 @@ class Production:
         assert self._service is not None
         self.watch.is_up.clear()
         return self._service.stop(timeout=60)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal and go on."""
+        assert self._service is not None
+        if number == signal.SIGTERM:
+            self.watch.is_up.clear()
+        os.kill(self._service.pid, number)
+
+    def wait_exit(self) -> int:
+        """Return its exit code when it has ended."""
+        assert self._service is not None
+        self.watch.is_up.clear()
+        return self._service.wait(60)
 
     def kill(self) -> None:
         """End it as the kernel does when memory is out."""

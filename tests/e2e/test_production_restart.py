@@ -1,5 +1,6 @@
 """A publisher that never stops, a player that never stops asking, and a service that is replaced in mid-stream."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,14 +103,67 @@ def test_restarts_in_mid_stream_keep_the_session_and_every_closed_segment(
             assert viewer.answers > before
     assert publisher.running
     assert list(viewer.problems) == []
+    assert production.terminate() == 0
     publisher.stop()
 
-    production.wait_state(KEY, "ended")
+    production.start("--drain")
+
+    assert production.wait_exit() == 0, "nobody comes back to the last stream"
     playlists = check_archive(production, KEY, session, fps=30, discontinuities=2)
     check_nothing_half_written(production, KEY, playlists)
     listed = {uri for playlist in playlists.values() for uri in playlist.uris}
     assert listed == production.stored(KEY, ".ts").keys() == rows_of_segments(production, session)
     assert [row["session"] for row in production.session_rows(KEY)] == [session]
+
+
+def test_a_second_signal_ends_the_service_at_once_and_the_next_start_does_the_rest(
+    production: Production, make_source: Callable[..., Path], push: Push
+) -> None:
+    publisher = push(production.nginx.url("hurried"), make_source(width=426, height=240, gop_seconds=1.0))
+    session = production.wait_live("hurried", segments=2)["session"]
+    production.s3.stop()  # nothing can be stored: a stop would take all its time
+    production.signal(signal.SIGTERM)
+    production.wait(lambda: "left open for the next start key=hurried" in production.log(), "the stop")
+    production.signal(signal.SIGTERM)
+    assert production.wait_exit() == 5
+    assert "Uploads are left for the next start: hurried" in production.log()
+    assert not production.encoders()
+
+    production.s3.start()
+    production.start()
+
+    assert production.wait_live("hurried")["session"] == session
+    publisher.stop()
+    production.wait_state("hurried", "ended")
+    closed = rows_of_segments(production, session, "hurried")
+    assert production.stored("hurried", ".ts").keys() == closed
+    assert {
+        uri for name in SMALL for uri in production.stored_playlist("hurried", f"{session}_{name}.m3u8").uris
+    } == closed
+
+
+def test_a_draining_service_takes_no_new_stream_and_ends_with_its_last(
+    production: Production, make_source: Callable[..., Path], push: Push
+) -> None:
+    source = make_source(width=426, height=240, gop_seconds=1.0)
+    publisher = push(production.nginx.url("last"), source)
+    production.wait_live("last")
+    production.signal(signal.SIGUSR2)
+    production.wait(
+        lambda: "Draining" in production.get("/ready")["checks"]["supervisor"]["reason"], "/ready to say it"
+    )
+    late = push(production.nginx.url("late"), source)
+    assert late.wait(30) != 0, "nginx turns it away"
+    assert production.live("late") is None
+    assert production.wait_live("last", segments=3)
+
+    publisher.stop()
+
+    assert production.wait_exit() == 0
+    assert production.stored_playlist("last", "240p.m3u8").ended
+    row = production.row("last")
+    assert row is not None
+    assert (row["state"], row["status"]) == ("ended", "inactive")
 
 
 def check_left_open(production: Production, session: str) -> None:
@@ -127,10 +181,10 @@ def check_left_open(production: Production, session: str) -> None:
         assert playlist.entries[-1].uri == max((one for one in closed if f"_{name}_" in one), key=number)
 
 
-def rows_of_segments(production: Production, session: str) -> set[str]:
+def rows_of_segments(production: Production, session: str, key: str = KEY) -> set[str]:
     """Return every segment of the broadcast that was ever closed, as the database remembers."""
     statement = "SELECT name FROM segments WHERE stream_key = $1 AND session = $2"
-    return {row["name"] for row in production.rows(statement, KEY, session)}
+    return {row["name"] for row in production.rows(statement, key, session)}
 
 
 def number(segment: str) -> int:
