@@ -15,7 +15,7 @@ from streamkit.storage.transport import connection_pool, deadline
 from streamkit.types import Seconds
 
 MOST_BYTES = 32 << 20
-TOTAL, IDLE = Seconds(5.0), Seconds(2.0)
+TOTAL, IDLE = Seconds(4.0), Seconds(2.0)
 
 _PARSERS: Mapping[str, tuple[Callable[[bytes, str], Publishers], str]] = MappingProxyType(
     {
