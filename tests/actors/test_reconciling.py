@@ -14,6 +14,7 @@ from fakes.stream_world import RecordingRef, StreamWorld
 from actors import rtmp_watch
 from actors import supervisor as module
 from actors.rtmp_watch import RtmpWatch
+from actors.shedding import LoadGate
 from actors.supervisor import Supervisor
 from streamkit.messages import (
     BeginPublish,
@@ -49,6 +50,7 @@ class World:
             board=SnapshotBoard(),
             database=RecordingRef("database"),
             state_folder=folder,
+            load=LoadGate(),
             default_source=SourceKind.PULL,
         )
         patch.setattr(module, "StreamActor", SimpleNamespace(start=self._starter(self.streams)))

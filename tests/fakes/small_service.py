@@ -136,7 +136,7 @@ class SmallService:
             default_source=SourceKind.PULL,
             presets=SimpleNamespace(capacity=lambda _ladder: UNKNOWN),  # type: ignore[arg-type]
         )
-        self.supervisor = Supervisor.start(services=self.services, on_death=lambda: None)
+        self.supervisor = Supervisor.start(services=self.services, on_death=lambda: None, on_drained=lambda: None)
         self._stack.callback(self.supervisor.stop)
 
     def __enter__(self) -> "SmallService":
