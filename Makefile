@@ -20,7 +20,7 @@ run: setup  ## start StreamKit with everything embedded, and publish a test patt
 
 test: setup-dev  ## install what the tests need, start real servers, run every test, stop the servers
 	scripts/install-test-tools
-	.venv/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	.venv/bin/pytest -n $(WORKERS) $(ARGS)
 
 lint: setup-dev  ## style and types
 	.venv/bin/ruff check .

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from servers import tools
+from servers import sharing, tools
 from servers.leftovers import nothing_left
 from servers.nginx import NginxRtmp, WebhookRecorder
 from servers.postgres import PgDatabase, PostgresServer
@@ -17,7 +18,6 @@ from servers.process import ManagedProcess
 from servers.publishing import Publisher, SourceSpec
 from servers.publishing import make_source as generate_source
 from servers.s3 import S3Server
-from servers.sharing import share_out
 from servers.waiting import free_port as find_free_port
 
 
@@ -29,11 +29,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one process of `pytest -n` runs one after the other (servers/sharing.py)."""
+    """Begin with what takes longest when several processes share the tests out."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        share_out(items)
+        sharing.in_turn(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Say which tests stay together."""
+    return sharing.scheduler(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,35 +1,46 @@
-"""Which tests of a run in several processes (`make test`) stay together, and which of them begin first."""
+"""How a run in several processes (`make test`) shares the tests out: which stay together, and which begin first."""
+
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-REAL_TIME, ENCODING = "real time", "encoding"
-"""Two chains of tests of the whole service: those that follow a broadcast by the clock, which nothing but waiting takes
-most of; and those whose encoders take all the processor time there is. More than one of each at a time would starve
-each other."""
-ENCODING_FILES = ("test_source_profiles.py", "test_embedded.py", "test_encryption.py")
+WHOLE_SERVICE = ("tests/e2e/", "tests/chaos/")
+ENCODING = ("test_source_profiles.py", "test_embedded.py", "test_encryption.py")
+"""What takes all the processor time there is; the other tests of the whole service follow broadcasts by the clock."""
 
 
-def share_out(items: list[pytest.Item]) -> None:
-    """Give every test its group, and begin with what takes longest: the chains, then real servers, then the rest.
+class Sharing(LoadScopeScheduling):
+    """Gives every chain of tests to one process, in the order of collection."""
 
-    The tests of a file always stay together, for the module's fixtures.
+    def _split_scope(self, nodeid: str) -> str:
+        return chain(nodeid)
+
+
+def scheduler(config: pytest.Config, log: Any) -> Sharing:
+    """Return the scheduler of a run; nothing but `in_turn` decides what is first."""
+    config.option.loadscopereorder = False
+    return Sharing(config, log)
+
+
+def chain(nodeid: str) -> str:
+    """Return what the test has in common with those that must run in the same process, one after the other.
+
+    The tests of a file stay together, for the module's fixtures. Those of the whole service are two chains: more than
+    one of each at a time would starve each other.
     """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    path = nodeid.partition("::")[0]
+    if not path.startswith(WHOLE_SERVICE):
+        return path
+    return "encoding" if path.endswith(ENCODING) else "real time"
+
+
+def in_turn(items: list[pytest.Item]) -> None:
+    """Put first what takes longest: the two chains, then real servers, then the rest."""
     items.sort(key=_turn)
 
 
-def _group(item: pytest.Item) -> str:
-    if not _is_whole_service(item):
-        return item.nodeid.partition("::")[0]
-    return ENCODING if item.path.name in ENCODING_FILES else REAL_TIME
-
-
 def _turn(item: pytest.Item) -> int:
-    if _is_whole_service(item):
+    if item.nodeid.startswith(WHOLE_SERVICE):
         return 0
     return 1 if item.get_closest_marker("integration") else 2
-
-
-def _is_whole_service(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("e2e", "chaos"))

@@ -1,0 +1,19 @@
+"""What the processes of `make test` share."""
+
+import pytest
+from servers.sharing import chain
+
+
+@pytest.mark.parametrize("path", ["tests/test_cli.py", "tests/e2e/test_embedded.py", "tests/e2e/test_production.py"])
+def test_the_tests_of_a_file_stay_together(path: str) -> None:
+    assert chain(f"{path}::test_one[a@b]") == chain(f"{path}::TestCase::test_other[x::y]")
+
+
+def test_broadcasts_that_go_by_the_clock_do_not_overlap() -> None:
+    paths = ["tests/e2e/test_production.py", "tests/e2e/test_real_players.py", "tests/chaos/test_soak.py"]
+    assert len({chain(f"{path}::test") for path in paths}) == 1
+
+
+def test_everything_else_is_as_many_chains_as_files() -> None:
+    paths = ["tests/e2e/test_production.py", "tests/e2e/test_embedded.py", "tests/test_cli.py", "tests/hls/test_a.py"]
+    assert len({chain(f"{path}::test") for path in paths}) == len(paths)
