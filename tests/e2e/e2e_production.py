@@ -231,8 +231,9 @@ class Production:
         return found
 
     def stored_playlist(self, key: str, name: str) -> MediaPlaylist:
-        """Return a media playlist from the bucket."""
-        return parse_media((self.bucket / "hls" / key / name).read_text())
+        """Return a media playlist from the bucket, which the S3 server takes away for a moment when it replaces it."""
+        found = wait_until(lambda: self.stored(key, name).get(name), 5, f"{key}/{name} in the bucket")
+        return parse_media(found.decode())
 
 
 def without_retries(last_error: str | None) -> str | None:
