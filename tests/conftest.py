@@ -52,7 +52,7 @@ def _nothing_left_by_the_run() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest, _nothing_left_by_the_run: None) -> Iterator[None]:
     """Pure tests are spared the look at every process of the machine, which takes longer than they do."""
-    real_parts = any(request.node.get_closest_marker(name) for name in ("integration", "e2e", "browser"))
+    real_parts = any(request.node.get_closest_marker(name) for name in ("integration", "e2e", "browser", "chaos"))
     with nothing_left(processes=real_parts):
         yield
 

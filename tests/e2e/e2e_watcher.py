@@ -110,8 +110,10 @@ class HttpWatcher:
             self._note(f"{key}/playlist.m3u8 was answered with {answer.status_code} after it had been there")
             return
         seen = self._seen.setdefault(key, set())
-        for variant in parse_multivariant(answer.text):
-            self._look_at_playlist(key, variant.uri, seen)
+        is_media = "#EXT-X-STREAM-INF" not in answer.text  # a ladder of one rendition has nothing to choose from
+        names = ["playlist.m3u8"] if is_media else [variant.uri for variant in parse_multivariant(answer.text)]
+        for name in names:
+            self._look_at_playlist(key, name, seen)
 
     def _look_at_playlist(self, key: str, name: str, seen: set[str]) -> None:
         answer = self._client.get(f"/hls/{key}/{name}")

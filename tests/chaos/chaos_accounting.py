@@ -1,0 +1,83 @@
+"""What became of every segment: closed = uploaded + named as lost, and what was uploaded is what was encoded."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos_service import Chaos
+from e2e_player import MediaPlaylist
+
+EVERY = 0.1  # seconds between two looks at the disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The segments of a finished broadcast, by name."""
+
+    closed: frozenset[str]
+    uploaded: frozenset[str]
+    lost: frozenset[str]
+    playlist: MediaPlaylist
+
+
+class Ledger(threading.Thread):
+    """Notes the checksum of every segment file that the encoder finished, before the service may delete it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(name=f"accounts of {folder.name}", daemon=True)
+        self.closed: dict[str, str] = {}
+        self._folder = folder
+        self._done = threading.Event()
+        self.start()
+
+    def close(self) -> None:
+        """Look a last time, and end."""
+        self._done.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._done.wait(EVERY):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        """FFmpeg's own playlists say which files are whole."""
+        for playlist in self._folder.glob(".*.m3u8"):
+            try:
+                names = [line for line in playlist.read_text().splitlines() if line and line[0] != "#"]
+                for name in names:
+                    if name not in self.closed:
+                        self.closed[name] = checksum((self._folder / name).read_bytes())
+            except FileNotFoundError:
+                continue  # replaced, or deleted since it was listed: then it had been seen before
+
+
+def account(chaos: Chaos, key: str, session: str, ledger: Ledger) -> Account:
+    """Return what became of a finished broadcast of the ladder `copy`; AssertionError unless it adds up.
+
+    Closed = uploaded + named as lost; each uploaded segment is byte for byte what the encoder wrote.
+    """
+    ledger.close()
+    stored = {name: data for name, data in chaos.stored(key, ".ts").items() if f"_{session}_" in name}
+    playlist = chaos.stored_playlist(key, f"{session}.m3u8")
+    assert playlist.ended, "the playlist of the whole broadcast has no end"
+    lost = frozenset(entry.uri for entry in playlist.entries if entry.gap)
+    closed = frozenset(name for name in ledger.closed if f"_{session}_" in name)
+    assert frozenset(playlist.uris) == closed, (
+        f"the whole broadcast lists {playlist.uris}, closed were {sorted(closed)}"
+    )
+    assert [entry.sequence for entry in playlist.entries] == list(range(len(playlist.entries)))
+    assert stored.keys() | lost == closed, f"vanished: {sorted(closed - lost - stored.keys())}"
+    assert not stored.keys() & lost, f"named as lost, and there: {sorted(stored.keys() & lost)}"
+    different = [name for name, data in stored.items() if checksum(data) != ledger.closed[name]]
+    assert not different, f"uploaded with other bytes: {different}"
+    rows = chaos.rows("SELECT name, state FROM segments WHERE stream_key = $1 AND session = $2", key, session)
+    expected = {**dict.fromkeys(stored, "uploaded"), **dict.fromkeys(lost, "lost")}
+    assert {row["name"]: row["state"] for row in rows} == expected, "the rows are not what became of the segments"
+    return Account(closed=closed, uploaded=frozenset(stored), lost=lost, playlist=playlist)
+
+
+def checksum(data: bytes) -> str:
+    """Return what two equal segments have in common."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
