@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from actors.base import Ref
 from actors.bucket import Bucket
+from actors.disk import Disk
 from actors.encoding import Encoding
 from actors.pictures import Pictures
 from actors.playlists import Playlists
@@ -22,7 +23,7 @@ from streamkit.hls.events import Event, RunBegun
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
 from streamkit.local_files import clear_stream_folder
-from streamkit.messages import CutClip, ObjectStored, SegmentClosed, StreamRecalled, UploadFailed
+from streamkit.messages import CutClip, ObjectStored, SegmentClosed, SegmentsGivenUp, StreamRecalled, UploadFailed
 from streamkit.snapshots import StreamSnapshot
 from streamkit.steady import SteadyClock
 from streamkit.types import (
@@ -62,6 +63,7 @@ class Broadcast:
             dvr=dvr_window(*settings.dvr_for(key)),
             key_url_base=settings.encryption.key_url_base.rstrip("/"),
         )
+        self._disk = Disk(key, services, self._ledger, self._bucket, self._rows, record=self._record, sync=self._sync)
         self._journal: Journal | None = None  # opened with the first event: many publishes never become a broadcast
         self._replay()
         self._is_worth_compacting = self._ledger.session is not None
@@ -196,11 +198,14 @@ class Broadcast:
         elif self._record(self._ledger.acknowledge(message.name, self._clock.at(message.stored_at))):
             self._segment_changed(message.name)
 
-    def upload_failed(self, message: UploadFailed) -> None:
-        """Remember why until the store takes something; a segment whose file is gone is lost, and named as such."""
-        self._upload_error = f"upload of {message.name}: {message.error}"
-        for name in self._bucket.gone(message.name) if message.gone else ():
-            self._lose(name, message.error)
+    def upload_failed(self, message: UploadFailed | SegmentsGivenUp) -> None:
+        """Remember why until the store takes something; what is gone or was given up is lost, and named as such."""
+        if isinstance(message, UploadFailed):
+            self._upload_error = f"upload of {message.name}: {message.error}"
+        loss = self._disk.lose(message, self._clock.now())
+        if loss is not None:
+            self._last_error = loss
+            self._render()
 
     def end_run(self) -> None:
         """FFmpeg ended and its folder was scanned: what only some renditions have becomes gaps in the others."""
@@ -226,7 +231,8 @@ class Broadcast:
     def recover(self) -> tuple[SessionId, RunPlan, MediaSequence] | None:
         """Upload what a killed service left; return the run whose folder must be scanned for more, if any."""
         for segment in self._ledger.pending():
-            self._bucket.upload(segment)
+            is_live = self._ledger.is_open and segment.session == self._ledger.session
+            self._bucket.upload(segment, is_live=is_live)
         book = self._ledger.book()
         if book is not None:
             self._opened_at = self._started_at = book.opened_at
@@ -247,13 +253,7 @@ class Broadcast:
             changed = True
         if changed:
             self._render()
-        names = self._ledger.expired_local(self._clock.at(now), Seconds(self._services.settings.hls.local_grace))
-        if names:
-            self._open_journal().sync()  # else what is stored would count as lost after a power loss
-        for name in names:
-            (self._folder / name).unlink(missing_ok=True)
-        if names:
-            self._record(self._ledger.files_deleted(names))
+        self._disk.tick(self._clock.at(now))
         if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
             clear_stream_folder(self._folder)
             self._open_journal().compact((self._ledger.counters(),))
@@ -277,6 +277,7 @@ class Broadcast:
     def close(self) -> None:
         """Release the Uploader and the journal."""
         self._bucket.close()
+        self._disk.close()
         if self._journal is not None:
             self._journal.close()
 
@@ -328,18 +329,15 @@ class Broadcast:
         self._is_worth_compacting = True
         return True
 
+    def _sync(self) -> None:
+        self._open_journal().sync()
+
     def _open_journal(self) -> Journal:
         if self._journal is None:
             path = self._services.journal_path(self._key)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._journal = Journal(path)
         return self._journal
-
-    def _lose(self, name: str, error: str) -> None:
-        if self._record(self._ledger.lose(name, self._clock.now())):
-            logger.error("Lost %s: %s", name, error, extra=self._extra)
-            self._last_error = f"{name} was lost: {error}"
-            self._segment_changed(name)
 
     def _segment_changed(self, name: str) -> None:
         segment = self._ledger.segment(name)

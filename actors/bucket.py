@@ -3,15 +3,22 @@
 Used by the Broadcast alone, in the StreamActor's thread. A playlist is put only after everything it names is there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from actors.base import Ref, tell
 from actors.services import Services
 from actors.uploader import UploaderActor
 from streamkit.hls.segments import Segment
-from streamkit.messages import Message, ObjectStored, UploadPlaylist, UploadSegment
-from streamkit.types import StreamKey
+from streamkit.messages import (
+    GiveUpSegments,
+    Message,
+    ObjectStored,
+    SegmentsGivenUp,
+    UploadPlaylist,
+    UploadSegment,
+)
+from streamkit.types import SessionId, StreamKey
 
 
 class Bucket:
@@ -39,13 +46,16 @@ class Bucket:
         """Return whether the store has the newest version of all these playlists."""
         return all(name in self._stored and name not in self._unstored for name in files)
 
-    def upload(self, segment: Segment) -> None:
-        """Store a segment; first what it needs, so that the ledger may list whatever the store acknowledged."""
+    def upload(self, segment: Segment, *, is_live: bool = True) -> None:
+        """Store a segment; first what it needs, so that the ledger may list whatever the store acknowledged.
+
+        What is of a broadcast that is over, and so not `is_live`, yields to those on air.
+        """
         if segment.init is None or segment.init in self._inits:
-            self._send(segment.name)
+            self._send(segment.name, segment.session, is_live=is_live)
             return
         if segment.init not in self._waiting:
-            self._send(segment.init)
+            self._send(segment.init, segment.session, is_live=is_live)
         self._waiting.setdefault(segment.init, []).append(segment)
 
     def put(self, files: dict[str, bytes], *, entry: str) -> None:
@@ -61,7 +71,7 @@ class Bucket:
         if message.name in self._waiting:
             self._inits.add(message.name)
             for segment in self._waiting.pop(message.name):
-                self._send(segment.name)
+                self._send(segment.name, segment.session)
             return True
         if message.name not in self._bodies:
             return False
@@ -74,6 +84,16 @@ class Bucket:
         """Return the segments that are lost with this local file: itself, or those that wait for it."""
         waiting = self._waiting.pop(name, None)
         return (name,) if waiting is None else tuple(segment.name for segment in waiting)
+
+    def give_up(self, names: Collection[str]) -> None:
+        """Upload these segments no more; SegmentsGivenUp tells of those for which it was not too late."""
+        held = {segment.name for waiting in self._waiting.values() for segment in waiting}.intersection(names)
+        for init, waiting in self._waiting.items():
+            self._waiting[init] = [segment for segment in waiting if segment.name not in held]
+        if held:
+            tell(self._owner, SegmentsGivenUp(names=tuple(held)))
+        if self._uploader is not None:
+            tell(self._uploader, GiveUpSegments(names=tuple(name for name in names if name not in held)))
 
     def forget(self, files: Iterable[str]) -> None:
         """Keep nothing of these playlists, which the store has; one that changes all the same is put again."""
@@ -97,8 +117,8 @@ class Bucket:
         if self._uploader is not None:
             self._uploader.stop(block=False)
 
-    def _send(self, name: str) -> None:
-        self._tell(UploadSegment(name=name, path=self._folder / name))
+    def _send(self, name: str, session: SessionId, *, is_live: bool = True) -> None:
+        self._tell(UploadSegment(name=name, path=self._folder / name, session=session, is_live=is_live))
 
     def _put(self, name: str, body: bytes) -> None:
         if self._bodies.get(name) == body:
@@ -117,5 +137,6 @@ class Bucket:
                 pool=self._services.uploads,
                 timers=self._services.timers,
                 in_flight=self._services.settings.limits.uploads_per_stream,
+                health=self._services.spool.health,
             )
         tell(self._uploader, message)

@@ -16,6 +16,7 @@ from streamkit.rtmp.loop import RtmpLoop
 from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStore
+from streamkit.storage.spool import Spool
 from streamkit.types import SourceKind, StreamKey
 
 
@@ -37,6 +38,7 @@ class Services:
     default_source: SourceKind
     presets: PresetBook
     load: LoadGate = field(default_factory=LoadGate)
+    spool: Spool = field(default_factory=Spool)
 
     @property
     def state_folder(self) -> Path:

@@ -3,7 +3,7 @@
 Receives  BeginPublish, EndPublish, RecoverStream, ShutDown (Supervisor);
           SourceJoined, SourceDetected, SourceReady, SourceChanged, SourceClosed (feed);
           EncoderProgressed, EncoderExited (FFmpeg reader); SegmentClosed, FolderScanned (SegmentWatcher);
-          ObjectStored, UploadFailed (Uploader); StreamRecalled (Database); ChildFailed (its children); Tick (timer)
+          ObjectStored, UploadFailed, SegmentsGivenUp (Uploader); StreamRecalled (Database); ChildFailed; Tick (timer)
 Tells     PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped (Supervisor)
 Owns      the ledger and its journal (Broadcast), the feed and FFmpeg (Encoding), SegmentWatcher and Uploader
 Its death ends its FFmpeg; the Supervisor starts another, which goes on from the journal.
@@ -39,6 +39,7 @@ from streamkit.messages import (
     RecallStream,
     RecoverStream,
     SegmentClosed,
+    SegmentsGivenUp,
     ShutDown,
     SourceChanged,
     SourceClosed,
@@ -113,7 +114,7 @@ class StreamActor(BaseActor):
             case ObjectStored():
                 self._broadcast.stored(message)
                 self._ending.when_drained()
-            case UploadFailed():
+            case UploadFailed() | SegmentsGivenUp():
                 self._broadcast.upload_failed(message)
             case StreamRecalled():
                 self._broadcast.recalled(message)

@@ -45,11 +45,14 @@ class UploadPool:
     """`workers` daemon threads. Urgent jobs (playlists) go before all others, and one worker does nothing else.
 
     So however many slow segments there are, a playlist never waits for one of them. (A pool of one worker does both.)
+    Jobs of broadcasts that are over go when nobody else has any.
     """
 
     def __init__(self, workers: int) -> None:
         self._urgent = _Lane()
         self._usual = _Lane()
+        self._yielding = _Lane()
+        self._lanes = (self._urgent, self._usual, self._yielding)
         self._lock = threading.Lock()
         # One condition per kind of worker: a usual job never wakes the reserved one instead of one that may take it.
         self._for_reserved = threading.Condition(self._lock)
@@ -65,12 +68,13 @@ class UploadPool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, owner: Hashable, job: Job, *, urgent: bool = False) -> None:
+    def submit(self, owner: Hashable, job: Job, *, urgent: bool = False, yields: bool = False) -> None:
         """Run `job` in a worker as soon as it is `owner`'s turn; after close() it is dropped."""
+        lane = self._urgent if urgent else self._yielding if yields else self._usual
         with self._lock:
             if self._closed:
                 return
-            (self._urgent if urgent else self._usual).add(owner, job)
+            lane.add(owner, job)
             if urgent and self._reserved_waits:
                 self._reserved_waits = False
                 self._for_reserved.notify()
@@ -80,15 +84,15 @@ class UploadPool:
     def forget(self, owner: Hashable) -> None:
         """Drop the owner's jobs that have not begun."""
         with self._lock:
-            self._urgent.drop(owner)
-            self._usual.drop(owner)
+            for lane in self._lanes:
+                lane.drop(owner)
 
     def close(self, timeout: Seconds) -> bool:
         """Drop what has not begun, wait for what has, and return whether every thread ended within `timeout`."""
         with self._lock:
             self._closed = True
-            self._urgent.clear()
-            self._usual.clear()
+            for lane in self._lanes:
+                lane.clear()
             self._for_reserved.notify_all()
             self._for_others.notify_all()
         deadline = time.monotonic() + timeout
@@ -108,14 +112,12 @@ class UploadPool:
         changed = self._for_reserved if reserved else self._for_others
         with self._lock:
             while not self._closed:
-                job = self._urgent.take()
-                if job is None and not reserved:
-                    job = self._usual.take()
-                if job is not None:
-                    return job
+                lanes = self._lanes[:1] if reserved else self._lanes
+                if (lane := next(filter(None, lanes), None)) is not None:
+                    return lane.take()
                 if reserved:
                     self._reserved_waits = True
-                    if self._usual:  # whoever woke for that took the urgent job that this worker woke for
+                    if self._usual or self._yielding:  # whoever woke for it took the urgent job meant for this one
                         self._for_others.notify()
                 changed.wait()
             return None

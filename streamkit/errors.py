@@ -10,7 +10,7 @@ StreamKitError
 ├── StoreError                an object store operation failed
 │   ├── ObjectNotFoundError   there is no such object (404)
 │   ├── StoreDeniedError      credentials or permissions (401, 403): a human must act
-│   └── StoreUnavailableError refused, reset, timed out, 5xx, 429: try again
+│   └── StoreUnavailableError refused, reset, timed out, full, 5xx, 429: try again
 ├── RtmpStatusError           the RTMP server's status page cannot be had, or is no such page
 ├── DatabaseUnavailableError  the database cannot be reached now
 ├── ActorUnavailableError     an actor is stopped or did not answer in time
@@ -68,7 +68,14 @@ class StoreDeniedError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be reached or is overloaded; retry later."""
+    """The store cannot be reached, is overloaded or full; retry later.
+
+    `retry_after`: the seconds that it asked for itself (RFC 9110 10.2.3), None when it did not.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class RtmpStatusError(StreamKitError):

@@ -6,6 +6,7 @@ Commands are imperative, events are past tense, questions name the type of their
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from streamkit.ffmpeg.progress import Progress
 from streamkit.hls.clip import Available, Cut, Span
@@ -23,6 +24,8 @@ from streamkit.types import (
     StreamState,
     UnixTime,
 )
+
+NO_SESSION: Final = SessionId("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,6 +372,13 @@ class UploadFailed(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentsGivenUp(Message):
+    """Uploader -> StreamActor, the answer to GiveUpSegments: nobody uploads these any more, they are lost."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick(Message):
     """Timer -> StreamActor, every second while it lives."""
 
@@ -413,11 +423,24 @@ class FilesClosed(Message):
 class UploadSegment(Message):
     """StreamActor -> Uploader: store this file, a segment or its initialization section.
 
-    Retried with backoff until acknowledged. A repeat is ignored.
+    Retried with backoff until acknowledged. A repeat is ignored. What is not `is_live`, or of an older `session` than
+    another, is of a broadcast that is over, and yields to those on air.
     """
 
     name: str
     path: Path
+    session: SessionId = NO_SESSION
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUpSegments(Message):
+    """StreamActor -> Uploader: the spool is full, do not upload these; SegmentsGivenUp says which it could still drop.
+
+    Those on their way are uploaded, and unknown names are ignored.
+    """
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

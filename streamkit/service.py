@@ -54,6 +54,7 @@ from streamkit.rtmp.loop import RtmpLoop
 from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage import open_store
+from streamkit.storage.spool import Spool, disk_shortage
 from streamkit.types import Seconds, SourceKind, StreamKey
 from streamkit.web.app import create_app
 from streamkit.web.bridge import ask
@@ -163,6 +164,7 @@ class Service:
             watch=watch,
             store=store,
             uploads=uploads,
+            spool=Spool(budget=settings.limits.spool_bytes, shortage=partial(disk_shortage, settings.hls.output_dir)),
             database=self.database,
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
             load=LoadGate(settings.overload),
@@ -190,6 +192,7 @@ class Service:
             supervisor=self.supervisor,
             database=self.database,
             store=self.services.store,
+            spool=self.services.spool,
             encoder_check=partial(check_encoder, self._ffmpeg),
             stuck=self._vigil.stuck,
         )

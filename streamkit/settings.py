@@ -135,6 +135,8 @@ class LimitSettings(Section):
     max_streams: Annotated[int, Field(ge=1, le=10000)] = 64
     upload_workers: Annotated[int, Field(ge=1, le=256)] = 8
     uploads_per_stream: Annotated[int, Field(ge=1, le=64)] = 2
+    spool_bytes: Bytes = 0
+    """Bytes of segments that may wait on disk for the object store, over all streams; 0: what the disk has."""
     memory_cache_bytes: Annotated[int, Field(ge=0)] = 33_554_432
     """Bytes of the newest segments that the front end keeps in memory for players."""
 

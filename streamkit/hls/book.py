@@ -322,8 +322,8 @@ class Book:
         for sequence in numbers:
             yield self.segment(name, sequence, gap=not self.mark(name, sequence).is_stored)
 
-    def expired(self, now: UnixTime, grace: Seconds) -> Iterator[str]:
-        """Yield the names of stored segments whose local files nobody needs: see Ledger.expired_local.
+    def expired(self, now: UnixTime, grace: Seconds, mark: Mark = Mark.UPLOADED) -> Iterator[str]:
+        """Yield the names of segments so far whose local files no playlist here needs: see Ledger.expired_local.
 
         And those of initialization sections, once no segment of their run that needs them is on local disk.
         """
@@ -333,7 +333,7 @@ class Book:
             if not over and self._unlisted_at[index] + max(self._hold[index], grace) > now:
                 return
             for name, track in self._tracks.items():
-                if track.marks[index] == Mark.UPLOADED:
+                if track.marks[index] == mark:
                     yield self.name(name, self.first + index)
 
     @property

@@ -65,6 +65,8 @@ class History:
         self._key_url_base = key_url_base
         self._books: list[Book] = []
         self._pending: dict[str, UnixTime] = {}  # closed at; in the order of closing
+        self.pending_bytes = 0
+        """Of the segments that are neither acknowledged nor lost."""
         windows = [
             LiveWindow(view, window=window, segment_duration=segment_duration, dvr=dvr if view is View.BUCKET else None)
             for view in View
@@ -141,12 +143,14 @@ class History:
         book.record(event.rendition, event.sequence, event.size, round(event.duration * MICRO), event.closed_at)
         book.archived = False  # a late one: the playlists of the whole broadcast lack it
         self._pending[book.name(event.rendition, event.sequence)] = event.closed_at
+        self.pending_bytes += event.size
         self._releases.advance(event.sequence, event.closed_at)
 
     def _settle(self, event: SegmentAcknowledged | SegmentLost) -> None:
         book = self._book(event.session)
         if book is None or self._pending.pop(book.name(event.rendition, event.sequence), None) is None:
             return
+        self.pending_bytes -= book.size(event.rendition, event.sequence)
         if isinstance(event, SegmentLost):
             book.lose(event.rendition, event.sequence)
         else:
@@ -252,6 +256,11 @@ class History:
         found = (self.segment(name) for name in self._pending)
         return tuple(segment for segment in found if segment is not None)
 
+    @property
+    def pending_count(self) -> int:
+        """How many closed segments are neither acknowledged nor lost."""
+        return len(self._pending)
+
     def is_drained(self, session: SessionId | None = None) -> bool:
         """Return whether everything closed (of one session, or of all) is acknowledged or lost."""
         return all(book.is_drained for book in self._books if session in (None, book.session))
@@ -303,6 +312,21 @@ class History:
         """
         expired = (name for book in self._books for name in book.expired(now, grace))
         return tuple(islice(expired, _MOST_FILES))
+
+    def expendable(self, now: UnixTime, grace: Seconds, size: int) -> tuple[str, ...]:
+        """Return pending segments that could be given up, the oldest first, as many as make `size` bytes.
+
+        No playlist here needs them, as in expired_local. At most a thousand at once.
+        """
+        found: list[str] = []
+        for book in self._books:
+            for name in book.expired(now, grace, Mark.CLOSED):
+                if size <= 0 or len(found) == _MOST_FILES:
+                    return tuple(found)
+                if name in self._pending and (segment := self.segment(name)) is not None:
+                    found.append(name)
+                    size -= segment.size
+        return tuple(found)
 
     # ---- helpers -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from streamkit.errors import ObjectNotFoundError, StoreDeniedError, StoreError, 
 from streamkit.storage.transport import DeadlineExceededError
 
 _CODE = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
+_FULL = ("QuotaExceeded", "StorageFull")  # of Ceph, MinIO and others, with statuses from 400 to 507
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (DeadlineExceededError, "the transfer was so slow that it was given up"),
     (ssl.SSLCertVerificationError, "its TLS certificate is not trusted"),
@@ -33,12 +35,16 @@ def store_error(error: BaseException, where: str) -> StoreError:
         return StoreUnavailableError(f"{where} cannot be used: {_reason(error)}")
     code = getattr(error, "code", None)
     said = f"HTTP {status} {code}" if isinstance(code, str) and _CODE.fullmatch(code) else f"HTTP {status}"
+    if status == 507 or any(word in said for word in _FULL):
+        return StoreUnavailableError(f"{where} is full ({said}): free space in it or raise its quota")
+    if code == "RequestTimeTooSkewed":
+        return StoreDeniedError(f"{where} refused the request ({said}): its clock and this machine's differ, set both")
     if status == 404:
         return ObjectNotFoundError(f"{where} has no such object ({said})")
     if status in (401, 403):
         advice = "check the access key, the secret key and the bucket's policy"
         return StoreDeniedError(f"{where} refused the request ({said}): {advice}")
-    return StoreUnavailableError(f"{where} answered {said}")
+    return StoreUnavailableError(f"{where} answered {said}", retry_after=_retry_after(error))
 
 
 def status_of(error: BaseException | None) -> int | None:
@@ -53,6 +59,13 @@ def status_of(error: BaseException | None) -> int | None:
     if isinstance(error, InvalidResponseError):
         return int(error._code)  # noqa: SLF001 - it has no public name
     return None
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """Return the seconds of a Retry-After header; a date in it is not read, because clocks differ."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    said = headers.get("Retry-After", "")
+    return float(said) if _SECONDS.fullmatch(said) else None
 
 
 def _reason(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from streamkit.types import Seconds
 
 _PIECE = 1_048_576  # bytes given to one send, so that progress is noticed between pieces
+_UNSENT = 65_536  # bytes that the kernel may hold back: more would count as sent, and the wait for an answer be in vain
 
 
 class DeadlineExceededError(TimeoutError):
@@ -97,6 +98,7 @@ class _TlsSocket(ssl.SSLSocket):
 class _PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         return _PlainSocket(connected.family, connected.type, connected.proto, fileno=connected.detach())
 
 

@@ -71,6 +71,8 @@ class Api:
                 "inactive_streams": counts.inactive,
                 "error_streams": counts.failed,
             }
+        spool = self._deps.spool.counts
+        body |= {"spool_segments": spool.segments, "spool_bytes": spool.bytes, "spool_given_up": spool.given_up}
         body["streams"] = [live_view(snapshot, now) for snapshot in live]
         return json_response(body)
 

@@ -1,7 +1,7 @@
 """What the front end is given: nothing in `web/` creates an actor, a store or a connection of its own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pykka
@@ -9,6 +9,7 @@ import pykka
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStore
+from streamkit.storage.spool import Spool
 from streamkit.web.access import PlayerAccess
 
 
@@ -28,4 +29,5 @@ class WebDeps:
     store: ObjectStore
     encoder_check: Callable[[], str]
     stuck: Callable[[], Sequence[str]] = tuple
+    spool: Spool = field(default_factory=Spool)
     access: PlayerAccess | None = None

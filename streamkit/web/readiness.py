@@ -85,6 +85,10 @@ class Readiness:
 
     async def _store(self) -> Check:
         await asyncio.to_thread(self._deps.store.check)
+        if (problem := self._deps.spool.health.problem) is not None:  # it answers, and takes nothing
+            return Check(state="down", reason=problem)
+        if (backlog := self._deps.spool.problem) is not None:
+            return Check(state="degraded", reason=backlog)
         return Check(state="ok", reason="The object store can be written to.")
 
     async def _encoder(self) -> Check:

@@ -13,8 +13,16 @@ from actors.timers import Timer, Timers
 from actors.upload_pool import UploadPool
 from actors.uploader import RetryDue, UploaderActor
 from streamkit.errors import ObjectNotFoundError, StoreDeniedError, StoreUnavailableError
-from streamkit.messages import Message, UploadFailed, UploadPlaylist, UploadSegment
-from streamkit.types import Seconds, StreamKey
+from streamkit.messages import (
+    GiveUpSegments,
+    Message,
+    SegmentsGivenUp,
+    UploadFailed,
+    UploadPlaylist,
+    UploadSegment,
+)
+from streamkit.storage.health import UploadHealth
+from streamkit.types import Seconds, SessionId, StreamKey
 
 KEY = StreamKey("show")
 IN_FLIGHT = 2
@@ -24,10 +32,12 @@ WAIT = 10.0
 class RecordingPool:
     def __init__(self) -> None:
         self.jobs: list[tuple[str, Callable[[], None], bool]] = []
+        self.yielding: list[bool] = []
         self.forgotten: list[str] = []
 
-    def submit(self, owner: str, job: Callable[[], None], *, urgent: bool = False) -> None:
+    def submit(self, owner: str, job: Callable[[], None], *, urgent: bool = False, yields: bool = False) -> None:
         self.jobs.append((owner, job, urgent))
+        self.yielding.append(yields)
 
     def forget(self, owner: str) -> None:
         self.forgotten.append(owner)
@@ -55,6 +65,7 @@ class World:
             RecordingPool(),
             RecordingTimers(),
         )
+        self.health = UploadHealth()
         self.actor = UploaderActor(
             parent=self.parent,  # type: ignore[arg-type]
             key=KEY,
@@ -62,6 +73,7 @@ class World:
             pool=self.pool,  # type: ignore[arg-type]
             timers=self.timers,  # type: ignore[arg-type]
             in_flight=IN_FLIGHT,
+            health=self.health,
         )
 
     def segment(self, *numbers: int) -> None:
@@ -206,6 +218,30 @@ def test_denied_access_is_tried_again_after_the_longest_wait(world: World) -> No
     assert world.timers.set[-1][0] == 5.0
 
 
+@pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (86400.0, actors.uploader.LONGEST_WAIT)])
+def test_what_the_store_asks_to_wait_is_waited_within_bounds(world: World, asked: float, waits: float) -> None:
+    world.store.fail = lambda name: StoreUnavailableError("HTTP 503 SlowDown", retry_after=asked)
+    world.segment(1)
+    world.work()
+    assert world.timers.set[-1][0] == waits
+
+
+def test_uploads_that_fail_and_work_are_told_to_the_health_of_all(world: World) -> None:
+    seen: list[str] = []
+    world.health.failed = lambda reason, denied: seen.append(reason)  # type: ignore[method-assign]
+    world.health.worked = lambda: seen.append("worked")  # type: ignore[method-assign]
+    world.store.fail = unavailable
+    world.segment(1)
+    world.work()
+    world.store.fail = lambda name: ObjectNotFoundError("the local file is gone")
+    world.fire()
+    world.work()
+    world.store.fail = lambda name: None
+    world.segment(2)
+    world.work()
+    assert seen == ["1.ts: refused", "worked"]
+
+
 def test_one_success_ends_every_wait_and_the_queue_goes_on_in_order(world: World) -> None:
     world.store.fail = unavailable
     world.segment(1, 2, 3, 4)
@@ -216,6 +252,46 @@ def test_one_success_ends_every_wait_and_the_queue_goes_on_in_order(world: World
     world.work_all()
     assert world.store.names() == ["2.ts", "720p.m3u8", "1.ts", "3.ts", "4.ts"]
     assert world.timers.waiting() == []
+
+
+def live(world: World, session: str, *numbers: int, is_live: bool = True) -> None:
+    for number in numbers:
+        name = f"{session}_{number}.ts"
+        world.actor.on_receive(
+            UploadSegment(name=name, path=Path(f"/local/{name}"), session=SessionId(session), is_live=is_live)
+        )
+
+
+def test_what_is_left_of_an_older_broadcast_comes_behind_the_one_on_air(world: World) -> None:
+    live(world, "s1", 0, 1, 2, 3)
+    live(world, "s2", 0, 1, 2)
+    world.work_all()
+    begun = ["s1_0.ts", "s1_1.ts"]
+    assert world.store.names() == [*begun, "s2_0.ts", "s2_1.ts", "s2_2.ts", "s1_2.ts", "s1_3.ts"]
+
+
+def test_what_is_left_of_broadcasts_yields_to_live_segments_of_other_streams(world: World) -> None:
+    live(world, "s1", 0, is_live=False)
+    live(world, "s2", 0)
+    assert world.pool.yielding == [True, False]
+
+
+def test_segments_that_are_given_up_are_not_uploaded_unless_they_are_on_their_way(world: World) -> None:
+    world.segment(*range(6))
+    world.actor.on_receive(GiveUpSegments(names=("0.ts", "3.ts", "4.ts", "unknown.ts")))
+    world.work_all()
+    assert world.store.names() == ["0.ts", "1.ts", "2.ts", "5.ts"]
+    assert SegmentsGivenUp(names=("3.ts", "4.ts")) in world.parent.told
+
+
+def test_a_segment_that_waits_for_its_retry_can_be_given_up(world: World) -> None:
+    world.store.fail = unavailable
+    world.segment(1)
+    world.work()
+    world.actor.on_receive(GiveUpSegments(names=("1.ts",)))
+    world.fire()
+    assert not world.pool.jobs
+    assert SegmentsGivenUp(names=("1.ts",)) in world.parent.told
 
 
 def test_a_timer_that_went_off_too_late_changes_nothing(world: World) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 PIECE = 65_536  # bytes passed on at a time
 SLOW_PIECE = 4096  # where the line is slow
+RECEIVE_BUFFER = 16_384  # of the kernel: what is in it counts as arrived for the sender
 PERSISTENT = ("latency", "rate", "silent")  # what strikes open connections without ending them
 
 
@@ -59,7 +60,8 @@ class FaultProxy:
         self.accepted = 0
         """Connections so far."""
         self._fault = HEALTHY
-        self._listener: asyncio.Server | socket.socket | None = None
+        self._listener: socket.socket | None = None
+        self._fresh: set[socket.socket] = set()  # accepted, and in nobody's hands yet
         self._fillers: list[socket.socket] = []
         self._free_at = 0.0  # when the line's rate allows the next byte
         self._writers: set[asyncio.StreamWriter] = set()
@@ -107,11 +109,15 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(function(*arguments), self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-        self._port = self._listener.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._listener.setblocking(False)
+        self._port = self._listener.getsockname()[1]
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
     async def _stop_listening(self) -> None:
         if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
         for filler in self._fillers:
             filler.close()
@@ -119,6 +125,8 @@ class FaultProxy:
 
     async def _change(self, fault: Fault) -> None:
         before, self._fault = self._fault, fault
+        if fault == before:
+            return
         (self._audible.clear if fault.silent else self._audible.set)()
         await self._stop_listening()
         if not any(getattr(fault, name) or getattr(before, name) for name in PERSISTENT):
@@ -151,12 +159,26 @@ class FaultProxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self._fresh:
+            connection.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # a transport that was aborted closes its socket a turn of the loop later
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # it went away again
+            return
         self.accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
+        self._fresh.add(connection)
+        task = self._loop.create_task(self._serve_until_it_ends(connection))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve_until_it_ends(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=connection, limit=RECEIVE_BUFFER)
+        self._fresh.discard(connection)
         self._writers.add(writer)
         try:
             await self._serve(reader, writer)
@@ -165,7 +187,6 @@ class FaultProxy:
         finally:
             abort(writer)
             self._writers.discard(writer)
-            self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = b""

@@ -46,10 +46,14 @@ class Measure:
         """The fault is gone from now on."""
         self._since = time.monotonic()
 
-    def recovered(self, check: Callable[[], object], what: str, *, lost: int = 0) -> None:
-        """Wait until everything is as before; `lost` segments were named as lost."""
+    def recovered(self, check: Callable[[], object], what: str) -> None:
+        """Wait until everything is as before."""
         wait_until(check, PATIENCE, what, every=0.05)
-        self._outcome.recover, self._outcome.lost = time.monotonic() - self._since, lost
+        self._outcome.recover = time.monotonic() - self._since
+
+    def lost(self, segments: int) -> None:
+        """So many segments were named as lost."""
+        self._outcome.lost = segments
 
     def note(self, text: str) -> None:
         """Add a remark to the row."""

@@ -1,6 +1,6 @@
 """The whole service in production, with a line to each of its servers that can be broken."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos_proxy import FaultProxy
@@ -62,11 +62,15 @@ class Chaos(Production):
         newest = self.client.get(f"/hls/{key}/source.m3u8").text.split()[-1]
         assert self.client.get(f"/hls/{key}/{newest}").status_code == 200, newest
 
-    def is_caught_up(self, key: str) -> bool:
-        """Return whether the bucket's live playlist is as new as what was closed, but for what is on its way."""
-        stream = self.stream(key)
-        settled = stream["segments_listed"] + stream["segments_lost"]
-        return bool(stream["segments_closed"] - settled <= 2)
+    def catches_up(self, key: str) -> Callable[[], bool]:
+        """Return a check whether the bucket's live playlist has come to where the encoder is now."""
+        goal = self.stream(key)["segments_closed"]
+
+        def look() -> bool:
+            stream = self.stream(key)
+            return bool(stream["segments_listed"] + stream["segments_lost"] >= goal)
+
+        return look
 
     def lines(self, *words: str) -> list[str]:
         """Return the lines of the service's log that have all these words."""

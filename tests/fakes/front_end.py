@@ -32,6 +32,7 @@ from streamkit.messages import (
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStat
+from streamkit.storage.spool import Spool
 from streamkit.types import Seconds
 from streamkit.web.app import create_app
 from streamkit.web.deps import WebDeps
@@ -120,6 +121,7 @@ class FrontEnd:
         self.settings = settings
         self.board = SnapshotBoard()
         self.store = MemoryStore()
+        self.spool = Spool()
         self.encoder: Callable[[], str] = lambda: "FFmpeg 7.0 at /usr/bin/ffmpeg."
         self.told_supervisor: list[Any] = []
         self.told_database: list[Any] = []
@@ -202,6 +204,7 @@ async def _run(front: FrontEnd, started: "concurrent.futures.Future[int]", stop:
             supervisor=front.supervisor,
             database=front.database,
             store=front.store,
+            spool=front.spool,
             encoder_check=lambda: front.encoder(),  # noqa: PLW0108 - a test may change it
         )
     )

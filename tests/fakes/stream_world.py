@@ -32,6 +32,7 @@ from streamkit.messages import (
 from streamkit.presets import UNKNOWN
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard, StreamSnapshot
+from streamkit.storage.spool import Spool
 from streamkit.types import (
     AudioSource,
     Epoch,
@@ -161,6 +162,7 @@ class StreamWorld:
             watch=None,
             store=None,
             uploads=None,
+            spool=Spool(budget=settings.limits.spool_bytes, shortage=lambda: 0),
             database=self.database,
             presets=SimpleNamespace(capacity=lambda _ladder: UNKNOWN),
             load=LoadGate(settings.overload),

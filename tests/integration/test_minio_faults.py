@@ -91,7 +91,8 @@ def open_real(open_store: OpenStore, server: Any, bucket: str, **changes: Any) -
         pytest.param(fault.answers(500, b"<html>oops", "text/html"), "HTTP 500", id="500 with a page"),
         pytest.param(fault.answers(503, XML_ERROR % b"SlowDown"), "HTTP 503 SlowDown", id="503"),
         pytest.param(fault.answers(429, XML_ERROR % b"SlowDown"), "HTTP 429 SlowDown", id="429"),
-        pytest.param(fault.answers(507, XML_ERROR % b"XMinioStorageFull"), "XMinioStorageFull", id="disk full"),
+        pytest.param(fault.answers(507, XML_ERROR % b"XMinioStorageFull"), "is full .*StorageFull", id="disk full"),
+        pytest.param(fault.answers(403, XML_ERROR % b"QuotaExceeded"), "is full .*Quota.*: free", id="quota"),
         pytest.param(fault.answers(307, XML_ERROR % b"TemporaryRedirect"), "HTTP 307", id="redirect"),
         pytest.param(fault.answers(500, b"<not xml"), "not understood", id="broken XML"),
         pytest.param(fault.answers(200, b"<html>log in", "text/html"), "without an ETag", id="a proxy's page"),
@@ -123,6 +124,25 @@ def test_refused_credentials_are_denied(
         store.check()
     with pytest.raises(StoreDeniedError):
         store.remove(["a"])
+
+
+def test_clocks_that_differ_are_said_so(
+    open_store: OpenStore, serve: Callable[[fault.Behaviour], FaultyServer]
+) -> None:
+    store = open_store(serve(fault.answers(403, XML_ERROR % b"RequestTimeTooSkewed")).endpoint)
+    with pytest.raises(StoreDeniedError, match="its clock and this machine's differ"):
+        put(store)
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("17", 17.0), ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("", None)])
+def test_what_the_server_asks_to_wait_is_told(
+    open_store: OpenStore, serve: Callable[[fault.Behaviour], FaultyServer], said: str, seconds: float | None
+) -> None:
+    kind = f"application/xml\r\nRetry-After: {said}"
+    store = open_store(serve(fault.answers(503, XML_ERROR % b"SlowDown", kind)).endpoint)
+    with pytest.raises(StoreUnavailableError) as caught:
+        put(store)
+    assert caught.value.retry_after == seconds
 
 
 def test_a_wrong_secret_is_denied_by_a_real_server(open_store: OpenStore, s3_server: Any, s3_bucket: str) -> None:

@@ -19,6 +19,7 @@ from streamkit.messages import (
 )
 from streamkit.settings import HlsSettings, Settings
 from streamkit.snapshots import Playlist, SegmentCounts, StreamSnapshot
+from streamkit.storage.spool import Waiting
 from streamkit.types import (
     BitsPerSecond,
     Rendition,
@@ -128,6 +129,17 @@ def store_away(front: FrontEnd) -> None:
     front.store.failure = StoreUnavailableError("the store cannot be reached")
 
 
+def uploads_fail(front: FrontEnd) -> None:
+    """The store answers, and takes nothing."""
+    front.spool.health.failed("the store is full")
+    front.spool.health._failing_since = float("-inf")
+    front.spool.health.failed("the store is full")
+
+
+def uploads_behind(front: FrontEnd) -> None:
+    front.spool.report(KEY, Waiting(segments=12, bytes=3_000_000, lag=Seconds(60.0)))
+
+
 def encoder_missing(front: FrontEnd) -> None:
     def missing() -> str:
         raise EncoderNotFoundError("there is no FFmpeg")
@@ -153,6 +165,8 @@ def disk_missing(front: FrontEnd) -> None:
     [
         (database_away, "database", 200, "degraded"),
         (store_away, "object_store", 200, "degraded"),
+        (uploads_fail, "object_store", 200, "degraded"),
+        (uploads_behind, "object_store", 200, "degraded"),
         (encoder_missing, "ffmpeg", 503, "down"),
         (encoder_check_broken, "ffmpeg", 503, "down"),
         (supervisor_dead, "supervisor", 503, "down"),
@@ -166,7 +180,7 @@ def test_ready_is_degraded_without_database_or_store_and_down_without_what_encod
     answer = front.get("/ready")
     report = valid(answer.json(), "Readiness")
     assert (answer.status_code, report["status"]) == (status, whole)
-    assert report["checks"][part]["state"] == "down"
+    assert report["checks"][part]["state"] in ("degraded", "down")
     assert report["checks"][part]["reason"]
 
 
@@ -185,6 +199,7 @@ def test_stats_has_the_totals_and_everything_about_each_live_stream(front: Front
     stats = valid(front.get("/stats").json(), "Stats")
     totals = [stats[f"{name}_streams"] for name in ("total", "active", "inactive", "error")]
     assert totals == [5, 1, 3, 1]
+    assert [stats[f"spool_{name}"] for name in ("segments", "bytes", "given_up")] == [0, 0, 0]
     (stream,) = stats["streams"]
     assert stream["uptime"] > 0
     assert stream["renditions"][0]["fps"] == 29.97
