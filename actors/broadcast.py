@@ -6,7 +6,6 @@ restarted service continues the same numbers.
 
 import logging
 import time
-from types import MappingProxyType
 
 from actors.base import Ref
 from actors.bucket import Bucket
@@ -16,18 +15,27 @@ from actors.pictures import Pictures
 from actors.playlists import Playlists
 from actors.rows import Rows
 from actors.services import Services
+from actors.showing import take_snapshot
 from actors.storyboard import Storyboard
+from actors.written import Written
 from streamkit.hls.clip import cut_ledger
 from streamkit.hls.dvr import dvr_window
 from streamkit.hls.events import Event, RunBegun
 from streamkit.hls.journal import Journal, replay
 from streamkit.hls.ledger import Ledger
 from streamkit.local_files import clear_stream_folder
-from streamkit.messages import CutClip, ObjectStored, SegmentClosed, SegmentsGivenUp, StreamRecalled, UploadFailed
+from streamkit.messages import (
+    CutClip,
+    ObjectStored,
+    RowsSettled,
+    SegmentClosed,
+    SegmentsGivenUp,
+    StreamRecalled,
+    UploadFailed,
+)
 from streamkit.snapshots import StreamSnapshot
 from streamkit.steady import SteadyClock
 from streamkit.types import (
-    BitsPerSecond,
     MediaSequence,
     Rendition,
     RenditionName,
@@ -64,6 +72,7 @@ class Broadcast:
             key_url_base=settings.encryption.key_url_base.rstrip("/"),
         )
         self._disk = Disk(key, services, self._ledger, self._bucket, self._rows, record=self._record, sync=self._sync)
+        self._written = Written(key, owner, services.database, self._rows, self._ledger)
         self._journal: Journal | None = None  # opened with the first event: many publishes never become a broadcast
         self._replay()
         self._is_worth_compacting = self._ledger.session is not None
@@ -127,8 +136,8 @@ class Broadcast:
 
     @property
     def is_tidy(self) -> bool:
-        """Whether nothing is left to upload or to delete."""
-        return self.is_drained and self._ledger.is_settled
+        """Whether nothing is left to upload, to delete or to write: the journal is not needed any more."""
+        return self.is_drained and self._ledger.is_settled and self._written.is_complete
 
     # ---- a session from its publish to its end
 
@@ -198,7 +207,18 @@ class Broadcast:
         elif self._record(self._ledger.acknowledge(message.name, self._clock.at(message.stored_at))):
             self._segment_changed(message.name)
 
-    def upload_failed(self, message: UploadFailed | SegmentsGivenUp) -> None:
+    def hear(self, message: UploadFailed | SegmentsGivenUp | RowsSettled | CutClip) -> None:
+        """Something became of uploads or rows, or somebody wants whole segments of a broadcast that is known here."""
+        match message:
+            case RowsSettled():
+                self._written.answered(message)
+            case CutClip(answer=answer):
+                if answer is not None:
+                    answer.set_result(cut_ledger(self._ledger, message.session, message.span, is_kept=self._is_kept))
+            case _:
+                self._upload_failed(message)
+
+    def _upload_failed(self, message: UploadFailed | SegmentsGivenUp) -> None:
         """Remember why until the store takes something; what is gone or was given up is lost, and named as such."""
         if isinstance(message, UploadFailed):
             self._upload_error = f"upload of {message.name}: {message.error}"
@@ -239,6 +259,7 @@ class Broadcast:
             self._stopped_at = book.ended_at
         self._render()
         self._storyboard.put()
+        self._written.owe_all()
         run = self._ledger.unfinished_run()
         return None if run is None or self._ledger.session is None else (self._ledger.session, *run)
 
@@ -254,6 +275,7 @@ class Broadcast:
         if changed:
             self._render()
         self._disk.tick(self._clock.at(now))
+        self._written.tick()
         if self._is_worth_compacting and not self._ledger.is_open and self.is_tidy:
             clear_stream_folder(self._folder)
             self._open_journal().compact((self._ledger.counters(),))
@@ -281,41 +303,21 @@ class Broadcast:
         if self._journal is not None:
             self._journal.close()
 
-    def cut_clip(self, message: CutClip) -> None:
-        """Answer with whole segments of a broadcast that the ledger knows."""
-        if message.answer is not None:
-            message.answer.set_result(cut_ledger(self._ledger, message.session, message.span, is_kept=self._is_kept))
-
     # ---- views
 
     def snapshot(self, encoding: Encoding) -> StreamSnapshot:
         """Return what the front end may show now."""
-        progress = encoding.progress
-        return StreamSnapshot(
-            key=self._key,
+        return take_snapshot(
+            self._key,
+            self._ledger,
+            encoding,
             state=self._state,
-            session=self._ledger.session,
-            sessions=self._ledger.sessions,
-            listed_from=self._ledger.listed_from,
-            started_at=self._started_at,
-            stopped_at=self._stopped_at,
-            source=encoding.feed.source,
-            renditions=self._ledger.renditions(),
-            fps=progress.fps,
-            speed=progress.speed,
-            bitrate=BitsPerSecond(int(sum(self._rates.values()))),
-            dropped_frames=progress.dropped,
-            duplicated_frames=progress.duplicated,
-            segments=self._ledger.counts(self._ledger.session),
-            upload_lag=self._ledger.oldest_pending(self._clock.now()),
-            restarts=encoding.restarts,
-            slate=encoding.shows_slate,
-            shed=encoding.shedding.names,
-            last_error=self._upload_error or self._last_error,
-            newest_key=self._ledger.newest_key,
-            poster=self._pictures.poster,
-            storyboard=self._storyboard.name,
-            playlists=MappingProxyType(self._playlists.local),
+            now=self._clock.now(),
+            times=(self._started_at, self._stopped_at),
+            bitrate=sum(self._rates.values()),
+            error=self._upload_error or self._last_error,
+            pictures=(self._pictures.poster, self._storyboard.name),
+            playlists=self._playlists.local,
         )
 
     # ---- helpers

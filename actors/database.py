@@ -1,13 +1,14 @@
 """DatabaseActor: keeps what is to be saved until the database has it, and answers questions about what was saved.
 
-Receives  SaveStream, SaveSession, SaveSegment, RecallStream (StreamActor); ReconcileStreams (Supervisor); ListStreams,
-          FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip, DeleteClip,
-          FindClip, ListClips (front end, ask); ListArchives, ExpireSession, SessionUnlisted, SessionRemoved,
-          FindNeeded, FindLeftovers, LeftoversRemoved (Retention, ask); FlushDatabase (composition root, ask); Wake
-          (timer, its own loop)
-Tells     StreamRecalled (StreamActor)
+Receives  SaveStream, SaveSession, SaveSegment, RecallStream, ConfirmRows (StreamActor); ReconcileStreams (Supervisor);
+          ListStreams, FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip,
+          DeleteClip, FindClip, ListClips (front end, ask); ListArchives, ExpireSession, SessionUnlisted,
+          SessionRemoved, FindNeeded, FindLeftovers, LeftoversRemoved (Retention, ask); FlushDatabase (composition
+          root, ask); Wake (timer, its own loop)
+Tells     StreamRecalled, RowsSettled (StreamActor)
 Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
-Its death loses the rows that wait; streams go on without it.
+Its death loses the rows that wait; streams go on without it. What does not fit into the backlog is dropped, and told
+again by its StreamActor from the ledger when there is room.
 
 The actor's thread only keeps state. At most one piece of work is under way in the loop; when it is done, a Wake looks
 at the result and starts the next with all that came meanwhile. What fails is kept and tried again.
@@ -28,13 +29,14 @@ import pykka
 from actors.base import BaseActor, Ref, tell
 from actors.timers import Timers
 from streamkit.backoff import Backoff
-from streamkit.database.backlog import Backlog, Save
+from streamkit.database.backlog import BATCH_SEGMENTS, Backlog, Save
 from streamkit.database.loop import LoopThread
 from streamkit.database.repository import Outcome, Repository, Work
 from streamkit.errors import DatabaseUnavailableError, StreamKitError
 from streamkit.messages import (
     BeginClip,
     CheckDatabase,
+    ConfirmRows,
     CountStreams,
     DeleteClip,
     ExpireSession,
@@ -52,6 +54,7 @@ from streamkit.messages import (
     ListStreams,
     RecallStream,
     ReconcileStreams,
+    RowsSettled,
     SaveSegment,
     SaveSession,
     SaveStream,
@@ -66,10 +69,11 @@ T = TypeVar("T")
 
 FIRST_RETRY: Final = Seconds(0.1)
 RETRY_LIMIT: Final = Seconds(2.0)
+FEWEST_SEGMENTS: Final = 50  # in a piece of work, however slow the database is
 GATHER: Final = Seconds(0.2)  # a piece of work costs about 1 ms of CPU, a row in it 0.02 ms
 SEE_OWN_ROWS: Final = Seconds(0.5)  # how long a question waits for rows that are being written
 STOP_GRACE: Final = Seconds(1.0)  # for what is under way when the actor stops
-DROP_REPORT: Final = Seconds(1.0)
+DROP_REPORT: Final = Seconds(60.0)
 
 
 class DatabaseActor(BaseActor):
@@ -90,6 +94,9 @@ class DatabaseActor(BaseActor):
         self._loop: LoopThread | None = None
         self._backlog = Backlog() if backlog is None else backlog  # an empty one is false
         self._recalls: dict[str, StreamKey] = {}
+        self._confirms: dict[str, ConfirmRows] = {}  # by actor
+        self._covered: tuple[ConfirmRows, ...] = ()  # all that they ask for is in the work under way
+        self._most_segments = BATCH_SEGMENTS  # in one piece of work: fewer where the database is slow
         self._alive: frozenset[StreamKey] | None = None
         self._saved: set[StreamKey] | None = set()  # until the first ReconcileStreams was carried out
         self._flushes: list[tuple[float, concurrent.futures.Future[int]]] = []
@@ -100,7 +107,7 @@ class DatabaseActor(BaseActor):
         self._gathered_at = 0.0  # monotonic seconds at which the rows that wait may be written
         self._backoff = Backoff(random=random.random, first=FIRST_RETRY, limit=RETRY_LIMIT)
         self._failures = 0  # in a row
-        self._problem: str | None = None  # the last that was logged
+        self._told: set[str] = set()  # problems that were logged since the database last worked
         self._not_before = 0.0  # monotonic seconds
         self._reported_drops = 0
         self._next_drop_report = 0.0  # monotonic seconds
@@ -113,6 +120,8 @@ class DatabaseActor(BaseActor):
         match message:
             case SaveStream() | SaveSession() | SaveSegment():
                 return self._save(message)
+            case ConfirmRows():
+                return self._confirm(message)
             case RecallStream():
                 return self._recall(message)
             case ReconcileStreams():
@@ -188,6 +197,11 @@ class DatabaseActor(BaseActor):
         self._recalls[message.urn] = message.key
         self._wake()
 
+    def _confirm(self, message: ConfirmRows) -> None:
+        self._confirms[message.urn] = message
+        if not self._backlog and self._flight is None:
+            self._settle(tuple(self._confirms.values()))
+
     def _reconcile(self, message: ReconcileStreams) -> None:
         self._alive = frozenset(message.keys)
         self._wake()
@@ -204,7 +218,8 @@ class DatabaseActor(BaseActor):
     def _read(self, question: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         self._gathered_at = 0.0
         self._wake()
-        return self._running_loop.submit(_answer(question, after=self._flight))
+        loop = self._running_loop
+        return loop.submit(_answer(question, loop, after=self._flight))
 
     # ---- work
 
@@ -219,7 +234,9 @@ class DatabaseActor(BaseActor):
             return
         self._gathering = False
         alive = None if self._alive is None else self._alive | (self._saved or set())
-        self._work = Work(rows=self._backlog.batch(), recalls=frozenset(self._recalls.values()), alive=alive)
+        rows = self._backlog.batch(self._most_segments)
+        self._covered = tuple(self._confirms.values()) if len(rows) == len(self._backlog) else ()
+        self._work = Work(rows=rows, recalls=frozenset(self._recalls.values()), alive=alive)
         self._flight = self._running_loop.submit(self._repository.carry_out(self._work))
         me = self.me
         self._flight.add_done_callback(lambda _: tell(me, Wake()))
@@ -249,9 +266,10 @@ class DatabaseActor(BaseActor):
 
     def _retry_later(self, error: Exception) -> None:
         self._failures += 1
-        if str(error) != self._problem:
-            self._problem = str(error)
-            logger.warning("%s; %d rows wait", error, len(self._backlog))
+        self._most_segments = max(FEWEST_SEGMENTS, self._most_segments // 2)
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            logger.warning("%s; streams go on, %d rows wait", error, len(self._backlog))
         wait = self._backoff.delay(self._failures)
         self._is_open = False
         self._not_before = time.monotonic() + wait
@@ -260,7 +278,8 @@ class DatabaseActor(BaseActor):
     def _work_done(self, outcome: Outcome) -> None:
         if self._failures:
             logger.warning("The database is there after %d failures in a row", self._failures)
-        self._failures, self._problem = 0, None
+        self._failures, self._told = 0, set()
+        self._most_segments = min(BATCH_SEGMENTS, self._most_segments * 2)
         self._is_open = True
         self._backlog.discard(self._work.rows)
         for row, reason in outcome.rejected:
@@ -272,6 +291,16 @@ class DatabaseActor(BaseActor):
             if outcome.ended:
                 logger.warning("Ended streams that a stopped service left active: %s", ", ".join(outcome.ended))
         self._answer_recalls(outcome)
+        self._settle(self._covered)
+
+    def _settle(self, confirms: tuple[ConfirmRows, ...]) -> None:
+        for one in confirms:
+            if self._confirms.get(one.urn) is one:
+                del self._confirms[one.urn]
+            is_complete = one.key not in self._backlog.dropped_keys
+            self._backlog.dropped_keys.discard(one.key)
+            actor = pykka.ActorRegistry.get_by_urn(one.urn)
+            tell(actor, RowsSettled(mark=one.mark, is_complete=is_complete, by=self.actor_urn))
 
     def _answer_recalls(self, outcome: Outcome) -> None:
         for urn, key in list(self._recalls.items()):
@@ -292,7 +321,9 @@ class DatabaseActor(BaseActor):
         if new and now >= self._next_drop_report:
             self._reported_drops += new
             self._next_drop_report = now + DROP_REPORT
-            logger.warning("The backlog is full: dropped %d of the oldest segment rows", new)
+            logger.warning(
+                "The backlog is full: %d of the oldest segment rows will be told again from the journals", new
+            )
 
     @property
     def _running_loop(self) -> LoopThread:
@@ -302,7 +333,10 @@ class DatabaseActor(BaseActor):
 
 
 async def _answer(
-    question: Callable[[], Coroutine[Any, Any, T]], *, after: concurrent.futures.Future[Outcome] | None
+    question: Callable[[], Coroutine[Any, Any, T]],
+    loop: LoopThread,
+    *,
+    after: concurrent.futures.Future[Outcome] | None,
 ) -> T:
     """Answer when `after` is done, whatever came of it, so that the rows saved before the question are seen."""
     try:
@@ -310,6 +344,8 @@ async def _answer(
             await _wait_for(after)
         return await question()
     except asyncio.CancelledError:
+        if not loop.is_stopping:  # who asked waits no longer
+            raise
         raise DatabaseUnavailableError("the database is not used any more: the service is stopping") from None
 
 

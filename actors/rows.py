@@ -16,6 +16,8 @@ class Rows:
         self._key = key
         self._database = database
         self._revision = 0
+        self.told = 0
+        """How many rows were told."""
 
     def stream(
         self,
@@ -37,7 +39,7 @@ class Rows:
             discontinuity_sequence=counters.next_discontinuity,
             last_error=last_error,
         )
-        tell(self._database, row)
+        self._tell(row)
 
     def session(
         self,
@@ -48,20 +50,22 @@ class Rows:
         ended_at: UnixTime | None,
         reason: str | None,
         renditions: tuple[RenditionName, ...],
+        *,
+        revision: int | None = None,
     ) -> None:
-        """Save the session's row; its stream's row was saved before."""
+        """Save the session's row; its stream's row was saved before. A `revision` of the past changes no newer row."""
         row = SaveSession(
             key=self._key,
             session=session,
             epoch=epoch,
-            revision=self._next_revision(),
+            revision=self._next_revision() if revision is None else revision,
             state=state,
             started_at=started_at,
             ended_at=ended_at,
             end_reason=reason,
             renditions=renditions,
         )
-        tell(self._database, row)
+        self._tell(row)
 
     def segment(self, segment: Segment) -> None:
         """Save the segment's row."""
@@ -77,6 +81,10 @@ class Rows:
             discontinuity=segment.starts_discontinuity,
             state=segment.state.value,
         )
+        self._tell(row)
+
+    def _tell(self, row: SaveStream | SaveSession | SaveSegment) -> None:
+        self.told += 1
         tell(self._database, row)
 
     def _next_revision(self) -> int:

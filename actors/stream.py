@@ -3,7 +3,8 @@
 Receives  BeginPublish, EndPublish, RecoverStream, ShutDown (Supervisor);
           SourceJoined, SourceDetected, SourceReady, SourceChanged, SourceClosed (feed);
           EncoderProgressed, EncoderExited (FFmpeg reader); SegmentClosed, FolderScanned (SegmentWatcher);
-          ObjectStored, UploadFailed, SegmentsGivenUp (Uploader); StreamRecalled (Database); ChildFailed; Tick (timer)
+          ObjectStored, UploadFailed, SegmentsGivenUp (Uploader); StreamRecalled, RowsSettled (Database); ChildFailed;
+          Tick (timer)
 Tells     PublisherGone, PublisherFound, StreamSettled, StreamIdle, StreamStopped (Supervisor)
 Owns      the ledger and its journal (Broadcast), the feed and FFmpeg (Encoding), SegmentWatcher and Uploader
 Its death ends its FFmpeg; the Supervisor starts another, which goes on from the journal.
@@ -38,6 +39,7 @@ from streamkit.messages import (
     PublisherGone,
     RecallStream,
     RecoverStream,
+    RowsSettled,
     SegmentClosed,
     SegmentsGivenUp,
     ShutDown,
@@ -114,13 +116,11 @@ class StreamActor(BaseActor):
             case ObjectStored():
                 self._broadcast.stored(message)
                 self._ending.when_drained()
-            case UploadFailed() | SegmentsGivenUp():
-                self._broadcast.upload_failed(message)
+            case UploadFailed() | SegmentsGivenUp() | RowsSettled() | CutClip():
+                self._broadcast.hear(message)
             case StreamRecalled():
                 self._broadcast.recalled(message)
                 self._start_encoder()
-            case CutClip():
-                self._broadcast.cut_clip(message)
             case ChildFailed():
                 self._child_failed(message)
             case ShutDown():

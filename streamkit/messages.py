@@ -264,6 +264,19 @@ class StreamRecalled(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsSettled(Message):
+    """Database -> StreamActor, the answer to ConfirmRows, whose `mark` it repeats.
+
+    `is_complete` is False when rows of this stream were dropped for lack of room: they have to be told again. So have
+    they when another actor than before answers, because the rows that waited ended with the one before.
+    """
+
+    mark: int
+    is_complete: bool
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceJoined(Message):
     """Feed -> StreamActor: connection `run` plays the stream, or the RTMP server would not let it yet."""
 
@@ -505,6 +518,18 @@ class SaveSegment(Message):
     program_date_time: UnixTime
     discontinuity: bool
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRows(Message):
+    """StreamActor -> Database: answer with RowsSettled when all that was told so far is written, or was dropped.
+
+    A repeat takes the place of the one before.
+    """
+
+    key: StreamKey
+    urn: str
+    mark: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from streamkit.calibration import PresetBook
 from streamkit.calibrator import Calibrator
 from streamkit.database.backlog import Backlog
 from streamkit.database.connection import database_url
+from streamkit.database.migrate import current_revision
 from streamkit.errors import ActorUnavailableError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
@@ -89,6 +90,8 @@ def serve(settings: Settings, *, embedded: bool, demo: bool, drain: bool = False
     if embedded:
         check_port(settings.server.host, settings.rtmp.port, "RTMP_PORT")
     prepare_folders(settings)
+    if settings.database.required_at_start:
+        current_revision(database_url(settings, embedded=embedded))
     with ExitStack() as stack:
         service = Service(settings, ffmpeg, slates, embedded=embedded, stack=stack)
         app = service.create_app()

@@ -54,6 +54,8 @@ class DatabaseSettings(Section):
     user: Text = "postgres"
     password: SecretStr = SecretStr("password")
     name: Text = "streamkit"
+    required_at_start: bool = False
+    """Whether `serve` gives up when the database cannot be used at its start."""
 
 
 class StorageSettings(Section):

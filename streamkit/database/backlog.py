@@ -1,4 +1,7 @@
-"""Rows that wait to be written: one per primary key, the newest; bounded. Pure."""
+"""Rows that wait to be written: one per primary key, the newest; bounded. Pure.
+
+What is dropped is known by its key, so that whoever told it can be asked to tell it again.
+"""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -20,6 +23,8 @@ class Backlog:
     def __init__(self, max_segments: int = MAX_SEGMENTS) -> None:
         self.dropped = 0
         """Segment rows dropped since the start."""
+        self.dropped_keys: set[StreamKey] = set()
+        """Whose rows were dropped."""
         self._max_segments = max_segments
         self._streams: dict[_Id, SaveStream] = {}
         self._sessions: dict[_Id, SaveSession] = {}
@@ -42,9 +47,12 @@ class Backlog:
             case SaveSegment():
                 self._add_segment(row)
 
-    def batch(self) -> tuple[Save, ...]:
-        """Return the rows to write next, in an order that satisfies the foreign keys. They stay until `discard`."""
-        segments = islice(self._segments.values(), BATCH_SEGMENTS)
+    def batch(self, most: int = BATCH_SEGMENTS) -> tuple[Save, ...]:
+        """Return the rows to write next, `most` segments of them, in an order that satisfies the foreign keys.
+
+        They stay until `discard`.
+        """
+        segments = islice(self._segments.values(), most)
         return (*self._streams.values(), *self._sessions.values(), *segments)
 
     def discard(self, rows: Iterable[Save]) -> None:
@@ -76,7 +84,8 @@ class Backlog:
             return
         self._segments[_id(row)] = row
         if len(self._segments) > self._max_segments:
-            del self._segments[next(iter(self._segments))]
+            oldest = self._segments.pop(next(iter(self._segments)))
+            self.dropped_keys.add(oldest.key)
             self.dropped += 1
 
     def _rows(self, row: Save) -> dict[_Id, SaveStream] | dict[_Id, SaveSession] | dict[_Id, SaveSegment]:

@@ -116,6 +116,10 @@ def _sentence(url: DatabaseURL, place: str, error: BaseException) -> str:
             return f"the database {place} does not exist: createdb {url.database}"
         case pg.CannotConnectNowError():
             return f"the database {place} is starting up or shutting down"
+        case pg.ReadOnlySQLTransactionError():
+            return f"the database {place} is read-only: it is a standby, or another server takes its place just now"
+        case pg.TooManyConnectionsError():
+            return f"the database {place} has no connection left for us (max_connections)"
         case pg.LockNotAvailableError():
             return f"the database {place} is being migrated by another node that does not finish"
         case socket.gaierror():

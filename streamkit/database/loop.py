@@ -16,6 +16,8 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self.is_stopping = False
+        """Whether what is cancelled from now on is cancelled by stop()."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -28,6 +30,7 @@ class LoopThread:
 
         Raises what `last` raises.
         """
+        self.is_stopping = True
         try:
             self.submit(_wind_up(last, grace)).result()
         finally:

@@ -26,6 +26,7 @@ from streamkit.errors import DatabaseUnavailableError
 from streamkit.resources import data_dir
 
 LOCK_TIMEOUT: Final = 60.0  # seconds to wait for another node that migrates
+LOOK_TIMEOUT: Final = 2.0  # seconds to find out whether there is anything to do
 DEADLINE: Final = 300.0  # seconds for everything
 _ADVISORY_LOCK: Final = 0x73747265616D6B74  # 'streamkt'; any number that others do not use
 _LOCK_POLL: Final = 0.05  # seconds between looks at SQLite's lock file
@@ -49,7 +50,9 @@ async def upgrade(url: str) -> str:
     async with _connection(url) as connection:
         scripts = ScriptDirectory.from_config(_config())
         head = scripts.get_current_head() or ""
-        if await connection.run_sync(_revision) == head:
+        async with asyncio.timeout(LOOK_TIMEOUT):  # a server may freeze, or its packets vanish, at any moment
+            revision = await connection.run_sync(_revision)
+        if revision == head:
             return head
         async with _lock(url, connection):
             revision = await connection.run_sync(_revision)
@@ -60,7 +63,7 @@ async def upgrade(url: str) -> str:
 
 
 async def _current_revision(url: str) -> str | None:
-    async with _connection(url) as connection:
+    async with _connection(url) as connection, asyncio.timeout(LOOK_TIMEOUT):
         return await connection.run_sync(_revision)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,8 +45,10 @@ from streamkit.messages import (
 )
 from streamkit.types import SessionId, StreamKey, UnixTime
 
+READERS: Final = 3  # questions at a time: one connection of the pool is always left for what is to be written
 READ_TIMEOUT: Final = 2.0  # seconds; the front end waits 3 s
-WRITE_TIMEOUT: Final = 2.5  # seconds, for each transaction
+ACQUIRE_TIMEOUT: Final = 3.0  # seconds, to be connected
+WRITE_TIMEOUT: Final = 5.0  # seconds, for each transaction once it has a connection; each command of it has less
 CLOSE_TIMEOUT: Final = 2.0  # seconds
 
 
@@ -75,6 +77,7 @@ class Repository:
         self._url = url
         self._sqlite = is_sqlite(url)
         self._database: Database | None = None
+        self._turn = asyncio.Semaphore(READERS)
         self._problem: str | None = f"the database {describe(url)} has not been reached yet"
         self.archive = Archive(self._reading, self._changing)
         """Clips."""
@@ -178,12 +181,12 @@ class Repository:
             await database.connect()  # PostgreSQL: makes an empty pool; SQLite: nothing
             self._database = database
         if self._sqlite:
-            async with self._reading() as connection:
+            async with self._working() as connection:
                 await connection.fetch_one("PRAGMA journal_mode = WAL")  # readers and the writer do not wait
 
     async def _end_others(self, alive: Iterable[StreamKey]) -> tuple[StreamKey, ...]:
         alive, now = list(alive), _now()
-        async with self._reading() as connection:
+        async with self._working() as connection:
             ended = await connection.fetch_all(queries.end_streams(alive, now))
             await connection.execute(queries.end_sessions(alive, now))
         return tuple(record["stream_key"] for record in ended)
@@ -211,8 +214,8 @@ class Repository:
             return
         try:
             async with (
+                self._connection() as connection,
                 asyncio.timeout(WRITE_TIMEOUT),
-                self._pool().connection() as connection,
                 self._transaction(connection),
             ):
                 for statement, values in written:
@@ -226,7 +229,7 @@ class Repository:
         if not keys:
             return {}
         statement, values = queries.highest_numbers(keys, sqlite=self._sqlite)
-        async with self._reading() as connection:
+        async with self._working() as connection:
             records = await connection.fetch_all(statement, values)
         return {record["stream_key"]: queries.to_recalled(record) for record in records}
 
@@ -234,11 +237,36 @@ class Repository:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
+        """A connection for a question of somebody who waits for the answer."""
         try:
-            async with asyncio.timeout(READ_TIMEOUT), self._pool().connection() as connection:
+            async with asyncio.timeout(READ_TIMEOUT), self._turn, self._connection() as connection:
                 yield connection
         except ERRORS as error:
             raise unavailable(self._url, error) from error
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[Connection]:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT), self._connection() as connection:
+                yield connection
+        except ERRORS as error:
+            raise unavailable(self._url, error) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection of the pool; after an error that is no row's fault another takes its place.
+
+        It may lead to a server that has become a standby, or nowhere: one that is made anew finds the right one.
+        """
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT):
+                connection = await stack.enter_async_context(self._pool().connection())
+            try:
+                yield connection
+            except (*ERRORS, asyncio.CancelledError) as error:
+                if not self._sqlite and not is_rows_fault(origin(error)):
+                    connection.raw_connection.terminate()
+                raise
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[Connection]:

@@ -24,6 +24,7 @@ from streamkit.database.rows import SessionRow, StreamCounts, StreamRow
 from streamkit.errors import DatabaseUnavailableError
 from streamkit.messages import (
     CheckDatabase,
+    ConfirmRows,
     CountStreams,
     FindStream,
     FlushDatabase,
@@ -33,6 +34,7 @@ from streamkit.messages import (
     Message,
     RecallStream,
     ReconcileStreams,
+    RowsSettled,
     SaveStream,
     StreamRecalled,
 )
@@ -428,7 +430,33 @@ def test_a_full_backlog_says_how_many_segments_it_dropped(
         database.tell(replace(SEGMENT, sequence=MediaSequence(number)))
     database.tell(STREAM)
     assert asker(database)(FlushDatabase(deadline=Seconds(0.1))) == 3
-    assert "The backlog is full: dropped 1 of the oldest segment rows" in caplog.text
+    assert "The backlog is full: 1 of the oldest segment rows" in caplog.text
+
+
+def test_who_asks_hears_when_everything_is_written(
+    database: pykka.ActorRef[Any], ask: Ask, listener: tuple[pykka.ActorRef[Listener], Any]
+) -> None:
+    ref, heard = listener
+    for number in range(3):
+        database.tell(replace(SEGMENT, sequence=MediaSequence(number)))
+    database.tell(ConfirmRows(key=KEY, urn=ref.actor_urn, mark=3))
+    assert heard.get(timeout=10) == RowsSettled(mark=3, is_complete=True, by=database.actor_urn)
+    database.tell(ConfirmRows(key=KEY, urn=ref.actor_urn, mark=4))
+    assert heard.get(timeout=10) == RowsSettled(mark=4, is_complete=True, by=database.actor_urn)
+
+
+def test_who_asks_hears_when_rows_were_dropped_and_of_nobody_elses(
+    start: Callable[..., pykka.ActorRef[Any]], url: str, listener: tuple[pykka.ActorRef[Listener], Any]
+) -> None:
+    ref, heard = listener
+    database = start(url, backlog=Backlog(max_segments=2))
+    for number in range(5):
+        database.tell(replace(SEGMENT, sequence=MediaSequence(number)))
+    database.tell(ConfirmRows(key=KEY, urn=ref.actor_urn, mark=5))
+    assert heard.get(timeout=10) == RowsSettled(mark=5, is_complete=False, by=database.actor_urn)
+    database.tell(replace(SEGMENT, key=StreamKey("other")))
+    database.tell(ConfirmRows(key=KEY, urn=ref.actor_urn, mark=6))
+    assert heard.get(timeout=10) == RowsSettled(mark=6, is_complete=True, by=database.actor_urn)
 
 
 def test_a_database_that_is_not_there_is_said_and_used_as_soon_as_it_is(

@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 import pytest
 
-from actors import broadcast, bucket, encoding, ending, feeding, life, stream
+from actors import broadcast, bucket, encoding, ending, feeding, life, stream, written
 from actors.shedding import LoadGate
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.progress import Progress
@@ -17,11 +17,13 @@ from streamkit.hls.names import segment_name
 from streamkit.media.info import MediaInfo
 from streamkit.messages import (
     BeginPublish,
+    ConfirmRows,
     EncoderExited,
     EncoderProgressed,
     FolderScanned,
     Message,
     ObjectStored,
+    RowsSettled,
     SegmentClosed,
     SourceDetected,
     StreamRecalled,
@@ -139,7 +141,7 @@ class StreamWorld:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, **sections: Any) -> None:
         self.clock = FakeClock()
-        for module in (stream, encoding, ending, feeding, broadcast, life):
+        for module in (stream, encoding, ending, feeding, broadcast, life, written):
             patch.setattr(module, "time", self.clock)
         self.parent, self.database = RecordingRef("parent"), RecordingRef("database")
         self.watchers: list[RecordingRef] = []
@@ -152,6 +154,7 @@ class StreamWorld:
         settings = Settings(**sections)
         settings = settings.model_copy(update={"hls": settings.hls.model_copy(update={"output_dir": folder})})
         self.board = SnapshotBoard()
+        self.database_answers, self.confirmed = True, 0
         self.services = SimpleNamespace(
             settings=settings,
             ffmpeg=SimpleNamespace(path="ffmpeg", version=(5, 1)),
@@ -269,6 +272,13 @@ class StreamWorld:
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
         self.tell(Tick())
+        self.answer_database()
+
+    def answer_database(self) -> None:
+        """Confirm all rows, unless the database is away."""
+        while self.database_answers and (asked := self.database.of(ConfirmRows)[self.confirmed :]):
+            self.confirmed += len(asked)
+            self.tell(RowsSettled(mark=asked[-1].mark, is_complete=True))
 
     def store_everything(self) -> None:
         """Acknowledge whatever was given to the Uploader, until nothing new comes."""
