@@ -143,7 +143,7 @@ class Encoding:
         stdin = self._start(self._begin_run(begun.session, plan, begun.first), plan, begun.starts_at)
         self._slate_failed = False
         if stdin is not None:
-            self.feed.attach(stdin)
+            self.feed.attach(stdin, self.planning.pace(plan, begun))
 
     def start_slate(self, plan: RunPlan, begun: RunBegun) -> None:
         """Start FFmpeg on the slate, until `end_slate`. Its failure is nobody's: there is no slate then."""

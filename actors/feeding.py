@@ -8,6 +8,7 @@ import time
 
 from actors.services import Services
 from streamkit.messages import SourceChanged, SourceDetected
+from streamkit.pace import Pace
 from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.loop import FeedHandle
 from streamkit.types import Seconds, SourceInfo, SourceKind, StreamKey
@@ -94,12 +95,12 @@ class Feeding:
         self.source, self.is_changing = None, True
         return True
 
-    def attach(self, stdin: socket.socket) -> None:
+    def attach(self, stdin: socket.socket, pace: Pace | None) -> None:
         """Let FFmpeg read the media from the other end of `stdin`, which is closed when there is no connection."""
         if self._handle is None:
             stdin.close()
         else:
-            self._handle.attach(stdin)
+            self._handle.attach(stdin, pace)
 
     def close(self) -> None:
         """End the connection: FFmpeg reads the end of its input. A repeat does nothing."""

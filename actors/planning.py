@@ -11,7 +11,9 @@ from streamkit.continuity import continued, generated
 from streamkit.errors import SourceError
 from streamkit.ffmpeg.encoders import COPY
 from streamkit.ffmpeg.inputs import Slate
+from streamkit.hls.events import RunBegun
 from streamkit.ladder import plan_renditions
+from streamkit.pace import Pace
 from streamkit.passthrough import fitting_rung
 from streamkit.presets import describe_auto
 from streamkit.settings_ladder import LadderSettings
@@ -73,6 +75,12 @@ class Planning:
         _, why = fitting_rung(ladder, source)
         why = why or "players watch what an earlier source was encoded to"
         logger.info("The source is encoded: %s", why, extra=self._extra)
+
+    def pace(self, plan: RunPlan, begun: RunBegun) -> Pace | None:
+        """Return how long copied segments may be; what is encoded has its key frames where they are wanted."""
+        if all(one.video_codec != COPY for one in plan.renditions):
+            return None
+        return Pace(segment_duration=self._services.settings.hls.segment_duration, target=begun.target_duration)
 
     @property
     def slate_file(self) -> Slate | None:

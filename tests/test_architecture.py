@@ -15,6 +15,7 @@ PURE = sorted(
         "streamkit/messages.py",
         "streamkit/ladder.py",
         "streamkit/passthrough.py",
+        "streamkit/pace.py",
         "streamkit/continuity.py",
         "streamkit/ffmpeg/inputs.py",
         "streamkit/audio_groups.py",

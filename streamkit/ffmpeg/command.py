@@ -18,8 +18,8 @@ from streamkit.types import FIRST_TIMESTAMP, MediaSequence, Rendition, Seconds, 
 
 PLAYLIST_LENGTH = 30
 """Segments in FFmpeg's private playlists: durations are read from them, so it bounds how late a reader may be."""
-COPY_TOLERANCE = 0.99
-"""A copied 2 s GOP whose timestamps say 1.999 s must not become a 4 s segment."""
+EVERY_KEY_FRAME = "0.2"
+"""Seconds; shorter than any segment, so that each frame that is marked as a key frame begins one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +236,7 @@ def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[st
         # It lies behind the run before: where timestamps of fMP4 go back, FFmpeg as a player drops a segment.
         *("-output_ts_offset", str(spec.starts_at)),
         *("-f", "hls"),
-        *("-hls_time", _hls_time(spec, rendition, cuts)),
+        *("-hls_time", _hls_time(rendition, cuts)),
         *("-hls_list_size", str(PLAYLIST_LENGTH)),
         *("-start_number", str(spec.first_sequence)),
         *_container_options(spec, rendition),
@@ -266,11 +266,9 @@ def _is_hevc(spec: EncoderSpec, rendition: Rendition) -> bool:
     return "hevc" in (rendition.video_codec or "") or rendition.video_codec == "libx265"
 
 
-def _hls_time(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> str:
-    """Return the shortest segment in seconds, after which the muxer cuts at the next key frame."""
-    if rendition.video_codec is None:
-        return f"{float(cuts.interval):.6f}"
-    if rendition.video_codec == "copy":
-        return f"{spec.segment_duration * COPY_TOLERANCE:.6f}"
-    # Shorter than any distance of the forced key frames: each of them cuts.
-    return "0.2"
+def _hls_time(rendition: Rendition, cuts: Cuts) -> str:
+    """Return the shortest segment in seconds, after which the muxer cuts at the next key frame.
+
+    Our encoders are told where to make them, and whoever feeds copied video marks as such what is to begin a segment.
+    """
+    return f"{float(cuts.interval):.6f}" if rendition.video_codec is None else EVERY_KEY_FRAME

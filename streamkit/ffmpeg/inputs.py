@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamkit.ffmpeg.encoders import is_encoded
+from streamkit.ffmpeg.encoders import COPY, is_encoded
 from streamkit.types import Rendition, SourceInfo
 
 DECODER_THREADS = 4
@@ -34,7 +34,8 @@ class Inputs:
 
 def plan_inputs(source: SourceInfo, renditions: tuple[Rendition, ...], slate: Slate | None) -> Inputs:
     """Return the inputs for the renditions. A medium that they have and nothing brings is black, or silent."""
-    options = _publisher(source) if slate is None else _slate(slate)
+    is_copied = any(one.video_codec == COPY for one in renditions)
+    options = _publisher(source, is_copied=is_copied) if slate is None else _slate(slate)
     has_video = slate is not None or source.video is not None
     has_audio = slate.has_audio if slate is not None else source.audio is not None
     picture = next((one for one in renditions if is_encoded(one)), None)
@@ -50,12 +51,15 @@ def plan_inputs(source: SourceInfo, renditions: tuple[Rendition, ...], slate: Sl
     return Inputs(options=options, video=f"{video}:v:0", audio=f"{audio}:a:0", is_endless=is_endless)
 
 
-def _publisher(source: SourceInfo) -> list[str]:
+def _publisher(source: SourceInfo, *, is_copied: bool) -> list[str]:
     options = [
         # The source is standard input and nothing else: no media can make FFmpeg open a file or a connection.
         *("-protocol_whitelist", "pipe"),
-        # The output's frame rate is given below; guessing the input's costs a second of waiting.
-        *("-fpsprobesize", "0"),
+        # The output's frame rate is given below; guessing the input's costs a second of waiting. Of copied video it
+        # tells how long the last frame is: a few frames are enough.
+        *("-fpsprobesize", "5" if is_copied else "0"),
+        # Segments of copied video begin where the FLV says that there is a key frame, and not where a parser sees one.
+        *(("-fflags", "+noparse") if is_copied else ()),
         # Every decoder thread delays the picture by one frame: one per core of a big machine would be half a second.
         *("-threads", str(DECODER_THREADS)),
     ]

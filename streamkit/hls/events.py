@@ -52,9 +52,11 @@ class RunBegun:
     renditions: tuple[Rendition, ...]
     segment_format: SegmentFormat = SegmentFormat.MPEGTS
     key_rotation: int = 0
+    """Segments that one encryption key is for; 0 when they are not encrypted."""
     starts_at: int = FIRST_TIMESTAMP
     """Seconds at which its timestamps begin, later than any before it."""
-    """Segments that one encryption key is for; 0 when they are not encrypted."""
+    target_duration: int = 0
+    """EXT-X-TARGETDURATION that the session's playlists have promised before it; 0 when they have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,7 @@ _WHOLE_FIELDS = frozenset(
         "size",
         "key_rotation",
         "starts_at",
+        "target_duration",
         "channels",
     }
 )

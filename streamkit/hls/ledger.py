@@ -99,6 +99,7 @@ class Ledger(History):
             segment_format=segment_format,
             key_rotation=key_rotation,
             starts_at=starts_at,
+            target_duration=self._releases.promised(book),
         )
 
     def close(self, name: str, *, size: int, duration: Seconds, closed_at: UnixTime) -> SegmentRecorded | None:

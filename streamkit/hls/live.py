@@ -12,12 +12,12 @@ from streamkit.hls.marks import Mark
 from streamkit.hls.rates import LiveRate
 from streamkit.hls.runs import HEALTHY_LAG, Run, merge_renditions
 from streamkit.hls.segments import MICRO, Segment, View
+from streamkit.pace import copied_target
 from streamkit.types import Rendition, RenditionName, Seconds, UnixTime
 
 PRESENT_WITHIN = 3
 """A rendition with no segment in this many newest numbers is left out of the multivariant playlist."""
 LEAST_TARGETS = 3  # target durations that a live playlist must not fall below (RFC 8216 6.2.2)
-COPY_HEADROOM = 1  # seconds above the first segment: a copied source's key frames wander
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,14 @@ class LiveWindow:
         """Keep EXT-X-TARGETDURATION at or above every rounded EXTINF (RFC 8216 4.3.3.1).
 
         The value must not change, so it is chosen with the first released number: at least the configured segment
-        duration, and with headroom for a copied source, whose key frames are not ours. It grows all the same when
-        a longer segment comes, because a too small value is worse: players would give up on the next segment.
+        duration, and with headroom for a copied source, whose key frames are not ours. Encoders, and the Pacer of
+        copied video, keep to it. Should a segment be longer all the same, because somebody else's media are in its
+        file, it grows: a too small value is worse, players would give up on the next segment.
         """
         longest = (longest_us + MICRO // 2) // MICRO
         copied = self._run is not None and any(one.video_codec == "copy" for one in self._run.renditions)
         if copied and not self._entries:
-            longest = max(longest, self._least_target) + COPY_HEADROOM
+            longest = copied_target(longest_us / 1000, self._least_target)
         self.target_duration = max(self.target_duration, longest)
 
     def _slide(self, at: UnixTime) -> None:

@@ -27,6 +27,11 @@ class Releases:
         """Return the view's window."""
         return self._windows[view]
 
+    def promised(self, book: Book) -> int:
+        """Return the EXT-X-TARGETDURATION of the session's live playlists; 0 while there are none."""
+        shown = [window for window in self._windows.values() if window.book is book and window.is_released]
+        return max((window.target_duration for window in shown), default=0)
+
     def advance(self, touched: int, at: UnixTime) -> None:
         """Release every number that is ready; `touched` is the number that something just happened to."""
         for view in View:  # local first: the bucket's rule looks at it

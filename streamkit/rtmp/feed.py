@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from streamkit.pace import Pace
 from streamkit.rtmp import chunks
 from streamkit.rtmp.chunks import RtmpMessage
 from streamkit.rtmp.flv_stream import FlvStream
@@ -122,18 +123,23 @@ class Feed:
             self._detect(now)
         if self._writer is not None:
             self._write(self._writer)
+        if remark := self._stream.take_remark():
+            log.warning("stream %s: %s", self.key, remark)
         if self._stream.has_changed and not self._stream.is_joined:
             self._follow_change(now)
         self._tell_ready()
 
-    def attach(self, sock: socket.socket) -> None:
-        """Feed the encoder at the other end of `sock`, which is owned from here on; a former one's input ends."""
+    def attach(self, sock: socket.socket, pace: Pace | None = None) -> None:
+        """Feed the encoder at the other end of `sock`, which is owned from here on; a former one's input ends.
+
+        An encoder that copies the video needs the pace of its segments.
+        """
         if self._closed or self._changing_since is not None:  # it is an encoder for a source that is no more
             sock.close()
             return
         self._drop_writer()
         self._writer = SocketWriter(self._sockets, sock, self._drained, self._broken)
-        self._stream.join()
+        self._stream.join(pace)
         self._write(self._writer)
         if self._ended:
             self._drop_writer()

@@ -88,6 +88,21 @@ def _video_kind(payload: bytes) -> TagKind:
     return TagKind.KEY_FRAME if is_key else TagKind.VIDEO_FRAME
 
 
+def composition_time(payload: bytes) -> int:
+    """Return how many ms after its timestamp a coded picture is shown (annex E.4.3.1, Enhanced RTMP v2)."""
+    first = payload[0]
+    if first & _ENHANCED_VIDEO:
+        has_it = first & 15 == 1 and payload[1:5] in (b"avc1", b"hvc1", b"vvc1")
+        return int.from_bytes(payload[5:8], "big", signed=True) if has_it else 0
+    return int.from_bytes(payload[2:5], "big", signed=True) if first & 15 in (AVC_CODEC, HEVC_CODEC) else 0
+
+
+def marked(payload: bytes, *, is_key: bool) -> bytes:
+    """Return the picture as one that is announced as a key frame, or as none; what is in it stays as it is."""
+    first = payload[0] & 0x8F | (0x10 if is_key else 0x20)
+    return payload if first == payload[0] else bytes((first,)) + payload[1:]
+
+
 def _audio_kind(payload: bytes) -> TagKind:
     sound_format = payload[0] >> 4
     if sound_format == ENHANCED_AUDIO_FORMAT:

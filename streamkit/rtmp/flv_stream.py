@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from streamkit.pace import Pace, Pacer, Place
 from streamkit.rtmp import flv
 from streamkit.rtmp.chunks import RtmpMessage
 from streamkit.rtmp.clocks import RunClock, Silence, Unwrapper
@@ -28,6 +29,7 @@ class FlvStream:
         self._changed: set[bool] = set()  # media (is video) of which the encoder cannot decode what comes now
         self._buffer = GopBuffer()
         self._joined = self._started = self._renews = False
+        self._pacer: Pacer | None = None  # of the run whose encoder copies the video
         self._out: list[bytes] = []
         self._unwrapper, self._base, self._silence = Unwrapper(), RunClock(), Silence()
         self._was_paused = False
@@ -83,9 +85,13 @@ class FlvStream:
         self._renews = False
         return self.source
 
-    def join(self) -> None:
-        """An encoder is there: FLV header, headers and what is buffered come first; else the next key frame does."""
+    def join(self, pace: Pace | None = None) -> None:
+        """An encoder is there: FLV header, headers and what is buffered come first; else the next key frame does.
+
+        With a pace, only frames that segments shall begin with are marked as key frames.
+        """
         headers = self.headers.tags()
+        self._pacer = Pacer(pace) if pace is not None else None
         self._base = RunClock()
         self._joined, self._started = True, len(self._buffer) > 0
         self._out = [
@@ -93,14 +99,19 @@ class FlvStream:
         ]
         for type_id, payload in headers:
             self._out += flv.tag(type_id, 0, payload)
-        for frame in self._buffer:
-            self._emit(frame)
+        kept = list(self._buffer)
         self._buffer.clear()
+        for frame in kept:
+            self._forward(flv.classify(frame.type_id, frame.payload), frame)
 
     def leave(self) -> None:
         """The encoder is gone: keep media again, from the next key frame on."""
         self._joined = self._started = False
         self._out = []
+
+    def take_remark(self) -> str:
+        """Return, once, what an operator should know about the publisher's key frames; '' for nothing."""
+        return self._pacer.take_remark() if self._pacer is not None else ""
 
     def take(self) -> list[bytes]:
         """Return what is to be written to the encoder now, piece by piece."""
@@ -139,6 +150,10 @@ class FlvStream:
         if kind.is_video and (self.source is None or self._changed) and len(self._video_times) < _MEASURED_FRAMES:
             self._video_times.append(frame.timestamp)
         self._listen(kind, frame)
+        self._forward(kind, frame)
+
+    def _forward(self, kind: TagKind, frame: Frame) -> None:
+        """Give the frame to the encoder, or keep it for the next one."""
         begins = kind is TagKind.KEY_FRAME or self.headers.video is None
         if begins and self.has_changed:
             self._joined = False
@@ -147,7 +162,7 @@ class FlvStream:
             return
         self._started = self._started or begins
         if self._started and kind.is_video not in self._changed:
-            self._emit(frame)
+            self._emit(kind, frame)
 
     def _listen(self, kind: TagKind, frame: Frame) -> None:
         """Notice media that are missing: a medium that fell silent, or both for a while."""
@@ -159,7 +174,21 @@ class FlvStream:
             self._change(*{medium for medium, header in self.headers.by_medium() if header is not None})
         self._was_paused = False
 
-    def _emit(self, frame: Frame) -> None:
-        timestamp = self._base.rebased(frame)
-        if timestamp is not None:
-            self._out += flv.tag(frame.type_id, timestamp, frame.payload)
+    def _emit(self, kind: TagKind, frame: Frame) -> None:
+        timestamp, payload = self._base.rebased(frame), frame.payload
+        if timestamp is None:
+            return
+        if self._pacer is not None and kind.is_video:
+            is_key = kind is TagKind.KEY_FRAME
+            place = self._pacer.place(timestamp + flv.composition_time(payload), is_key=is_key)
+            if place is Place.LATE:
+                self._miss(kind, frame)
+                return
+            payload = flv.marked(payload, is_key=place is Place.BEGINS)
+        self._out += flv.tag(frame.type_id, timestamp, payload)
+
+    def _miss(self, kind: TagKind, frame: Frame) -> None:
+        """Media are missing before this picture, more than a segment may span: another run goes on, behind them."""
+        self._change(kind.is_video)
+        if kind is TagKind.KEY_FRAME:
+            self._forward(kind, frame)

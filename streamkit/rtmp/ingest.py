@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from streamkit.errors import InvalidStreamKeyError, SourceError, StreamKitError
 from streamkit.messages import PublishAnswer
+from streamkit.pace import Pace
 from streamkit.publish_url import asked_ladder
 from streamkit.rtmp import chunks
 from streamkit.rtmp.amf0 import AmfValue
@@ -335,12 +336,12 @@ class IngestSource:
         self._publication = publication
         publication.feed.bind(run, listener)
 
-    def attach(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
         """See Feed.attach."""
         if self._publication is None or self._publication.owner is not self:
             sock.close()
         else:
-            self._publication.feed.attach(sock)
+            self._publication.feed.attach(sock, pace)
 
     def close(self) -> None:
         """Disconnect the publisher and end the encoder's input. Idempotent."""

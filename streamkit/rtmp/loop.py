@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from streamkit.errors import StreamKitError
+from streamkit.pace import Pace
 from streamkit.rtmp.feed import FeedListener
 from streamkit.rtmp.ingest import Authorize, IngestServer, IngestSource, Unpublished
 from streamkit.rtmp.pull import PullSource
@@ -38,7 +39,7 @@ class Source(Protocol):
     @property
     def is_behind(self) -> bool: ...
     def renew(self) -> None: ...
-    def attach(self, sock: socket.socket) -> None: ...
+    def attach(self, sock: socket.socket, pace: Pace | None) -> None: ...
     def close(self) -> None: ...
 
 
@@ -72,12 +73,13 @@ class FeedHandle:
         """End the encoder's input at the next key frame, and keep what follows for the next one that is attached."""
         self._loop.call(self._source.renew)
 
-    def attach(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None = None) -> None:
         """Write FLV to `sock` from the oldest buffered, or else the next, key frame on. Takes ownership of `sock`.
 
+        With a `pace`, which an encoder that copies the video needs, frames are marked where segments shall begin.
         Its input ends with the source, with `close`, or with the next `attach`.
         """
-        if not self._loop.call(self._source.attach, sock):
+        if not self._loop.call(self._source.attach, sock, pace):
             sock.close()
 
     def close(self) -> None:

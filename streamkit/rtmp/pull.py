@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from streamkit.errors import SourceError
+from streamkit.pace import Pace
 from streamkit.rtmp import amf0, chunks
 from streamkit.rtmp.amf0 import AmfValue
 from streamkit.rtmp.chunks import RtmpMessage
@@ -162,9 +163,9 @@ class PullSource:
         self.feed.bind(run, listener)
         self._task = self._sockets.loop.create_task(self._run())
 
-    def attach(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
         """See Feed.attach."""
-        self.feed.attach(sock)
+        self.feed.attach(sock, pace)
 
     def close(self) -> None:
         """Leave the server and end the encoder's input. Idempotent."""

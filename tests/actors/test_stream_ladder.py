@@ -7,6 +7,7 @@ import pytest
 from fakes.stream_world import StreamWorld
 
 from streamkit.messages import BeginPublish, EndPublish, FolderScanned, PublishAnswer, RecoverStream, SourceJoined
+from streamkit.pace import Pace
 from streamkit.settings_ladder import LadderSettings, RenditionSettings
 from streamkit.types import SourceKind, StreamState
 
@@ -90,3 +91,18 @@ def test_a_ladder_that_the_configuration_lost_is_replaced_by_the_configured_one(
     world.detect()
     assert "_480p_" in " ".join(world.encoders[-1].argv)
     assert "There is no ladder 'small' any more, 'default' takes its place" in caplog.text
+
+
+def test_copied_video_keeps_the_promise_of_the_session(world: StreamWorld) -> None:
+    go_live(world, "copy")
+    assert world.feeds[-1].pace == Pace(segment_duration=2.0)
+    world.tell(EndPublish(publish=1))
+    world.encoder_exits()
+    publish(world, None, number=2)
+    world.detect()
+    assert world.feeds[-1].pace == Pace(segment_duration=2.0, target=3)
+
+
+def test_video_that_is_encoded_needs_no_pace(world: StreamWorld) -> None:
+    go_live(world, "small")
+    assert (world.feeds[-1].attached, world.feeds[-1].pace) == (1, None)

@@ -23,6 +23,7 @@ from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec
 from streamkit.hls.names import private_playlist_name, segment_name
 from streamkit.messages import PublishAnswer, PublishStream, UnpublishStream
+from streamkit.pace import Pace
 from streamkit.presets import UNKNOWN
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard, StreamSnapshot
@@ -92,7 +93,7 @@ class FakeFeed:
         listener.source_joined(number)
         listener.source_detected(number, SOURCE)
 
-    def attach(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket, _pace: Pace | None) -> None:
         self._socket = sock
 
     def close(self) -> None:

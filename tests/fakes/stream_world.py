@@ -31,6 +31,7 @@ from streamkit.messages import (
     UploadPlaylist,
     UploadSegment,
 )
+from streamkit.pace import Pace
 from streamkit.presets import UNKNOWN
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard, StreamSnapshot
@@ -103,14 +104,16 @@ class FakeFeed:
     def __init__(self, kind: str, number: int) -> None:
         self.kind, self.number = kind, number
         self.attached = 0
+        self.pace: Pace | None = None
         self.closed = False
         self.bytes_received = 0
         self.is_paused = self.is_behind = False
         self.renewed = 0
         self.last_error: str | None = None
 
-    def attach(self, sock: socket.socket) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
         self.attached += 1
+        self.pace = pace
         sock.close()
 
     def renew(self) -> None:
