@@ -3,8 +3,8 @@
 Receives  SaveStream, SaveSession, SaveSegment, RecallStream, ConfirmRows (StreamActor); ReconcileStreams (Supervisor);
           ListStreams, FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip,
           DeleteClip, FindClip, ListClips (front end, ask); ListArchives, ExpireSession, SessionUnlisted,
-          SessionRemoved, FindNeeded, FindLeftovers, LeftoversRemoved (Retention, ask); FlushDatabase (composition
-          root, ask); Wake (timer, its own loop)
+          SessionRemoved, FindNeeded, FindLeftovers, LeftoversRemoved, FindUnfinishedClips (Retention, ask);
+          FlushDatabase (composition root, ask); Wake (timer, its own loop)
 Tells     StreamRecalled, RowsSettled (StreamActor)
 Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
 Its death loses the rows that wait; streams go on without it. What does not fit into the backlog is dropped, and told
@@ -44,6 +44,7 @@ from streamkit.messages import (
     FindLeftovers,
     FindNeeded,
     FindStream,
+    FindUnfinishedClips,
     FinishClip,
     FlushDatabase,
     LeftoversRemoved,
@@ -146,6 +147,8 @@ class DatabaseActor(BaseActor):
                 return self._read(partial(self._repository.archive.delete_clip, message))
             case FindClip():
                 return self._read(partial(self._repository.archive.find_clip, message))
+            case FindUnfinishedClips():
+                return self._read(partial(self._repository.archive.unfinished_clips, message))
             case ListClips():
                 return self._read(partial(self._repository.archive.list_clips, message))
             case ListArchives():

@@ -20,15 +20,18 @@ import pykka
 
 from actors.base import BaseActor, Ref
 from actors.timers import Timers
-from streamkit.database.rows import ArchiveRow
+from streamkit.database.rows import ArchiveRow, ClipRow
 from streamkit.errors import ObjectNotFoundError, StreamKitError
+from streamkit.hls.clip import clip_playlists
 from streamkit.hls.journal import keys_to_recover
 from streamkit.hls.names import DVR, MULTIVARIANT, dvr_media_name, media_playlist_name, object_name
 from streamkit.local_orphans import remove_orphans
 from streamkit.messages import (
+    DeleteClip,
     ExpireSession,
     FindLeftovers,
     FindNeeded,
+    FindUnfinishedClips,
     LeftoversRemoved,
     ListArchives,
     Message,
@@ -49,6 +52,7 @@ MOST_SESSIONS = 20  # that one look unlists
 MOST_OBJECTS = 500  # that one look removes of a session: other sessions and the stop of the service need not wait long
 SOON = Seconds(1.0)  # until the next look when there was more to remove
 ORPHANS_EVERY = Seconds(3600.0)
+UNFINISHED_AFTER = Seconds(3600.0)  # until a clip whose playlists did not come will not get any
 SEGMENT_MARGIN = Seconds(20.0)  # a segment's own duration and the overlap of a window, RFC 8216 6.2.2
 
 
@@ -107,6 +111,7 @@ class Retention(BaseActor):
         self._recovering = frozenset(keys_to_recover(self._settings.hls.output_dir / STATE_FOLDER))
         self._remove_orphans()
         self._remove_leftovers(now)
+        self._clear_up_clips(now)
         rows: tuple[ArchiveRow, ...] = self._ask(ListArchives(all_kept=self._settings.deletes_archives, at=now))
         idle = [row for row in rows if not self._is_busy(row)]
         for row, reason in to_expire(idle, self._settings.keep_for, now):
@@ -204,6 +209,19 @@ class Retention(BaseActor):
             self._ask(LeftoversRemoved(key=key, session=session, names=names))
             self._has_more |= len(names) == MOST_OBJECTS
             logger.info("Deleted %d segments that no playlist lists any more", len(names), extra={"key": key})
+
+    # ---- clips
+
+    def _clear_up_clips(self, now: UnixTime) -> None:
+        """Delete what a crash left of clips that were being made: nobody was told of them."""
+        since = UnixTime(now - UNFINISHED_AFTER)
+        unfinished: tuple[ClipRow, ...] = self._ask(FindUnfinishedClips(since=since))
+        for row in unfinished:
+            self._store.remove([object_name(row.stream_key, name) for name in clip_playlists(row.clip, row.renditions)])
+            until = UnixTime(now + row.ends_at - row.starts_at + self._settings.retention.grace)
+            gone = DeleteClip(key=row.stream_key, clip=row.clip, remove_after=until, unfinished_since=since)
+            if self._ask(gone):
+                logger.info("Deleted clip %s, which was never finished", row.clip, extra={"key": row.stream_key})
 
     # ---- local disk
 

@@ -620,14 +620,26 @@ class FinishClip(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteClip(Message):
-    """Front end -> Database (ask): the clip's playlists are gone; its segments stay until `remove_after`.
+    """Front end, Retention -> Database (ask): the clip's playlists are gone; its segments stay until `remove_after`.
 
-    Answer: a concurrent Future of bool, whether there was such a clip.
+    Answer: a concurrent Future of bool, whether there was such a clip. With `unfinished_since`, only one that was begun
+    before then, and never finished, counts.
     """
 
     key: StreamKey
     clip: ClipId
     remove_after: UnixTime
+    unfinished_since: UnixTime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindUnfinishedClips(Message):
+    """Retention -> Database (ask): clips begun before `since` whose playlists never came: a crash was in between.
+
+    Answer: a concurrent Future of tuple[ClipRow, ...], some of them if there are many.
+    """
+
+    since: UnixTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,10 @@ from databases.core import Connection
 from streamkit.database import queries
 from streamkit.database.rows import ClipRow, Page
 from streamkit.database.tables import clips, sessions
-from streamkit.messages import BeginClip, DeleteClip, FindClip, FinishClip, ListClips
+from streamkit.messages import BeginClip, DeleteClip, FindClip, FindUnfinishedClips, FinishClip, ListClips
 from streamkit.types import ClipId, MediaSequence, RenditionName, SessionId, StreamKey, UnixTime
+
+MOST_UNFINISHED = 100  # clips at a time
 
 Opener = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -44,9 +46,10 @@ class Archive:
             found = await connection.fetch_one(_clip(message.key, message.clip))
             if found is None:
                 await connection.execute(sa.insert(clips).values(**_values(message)))
-            elif found["state"] == "deleted":
+            elif found["state"] != "ready":  # begun anew: whoever clears up leaves it alone
                 again = sa.update(clips).where(clips.c.id == found["id"])
-                await connection.execute(again.values(state="pending", remove_after=None))
+                values = {"state": "pending", "remove_after": None, "created_at": moment(message.created_at)}
+                await connection.execute(again.values(**values))
             found = await connection.fetch_one(_clip(message.key, message.clip))
         return None if found is None else _to_clip(found)
 
@@ -71,9 +74,17 @@ class Archive:
             .values(removed_at=None, remove_after=until)
         )
         is_there = await self._set(message, state="deleted", remove_after=until)
+        if not is_there:
+            return False
         async with self._changing() as connection:
             await connection.execute(again)
-        return is_there
+        return True
+
+    async def unfinished_clips(self, message: FindUnfinishedClips) -> tuple[ClipRow, ...]:
+        """Return clips that were begun before then and are not ready, oldest first."""
+        query = sa.select(clips).where(_is_unfinished(message.since)).order_by(clips.c.id).limit(MOST_UNFINISHED)
+        async with self._reading() as connection:
+            return tuple(_to_clip(one) for one in await connection.fetch_all(query))
 
     async def find_clip(self, message: FindClip) -> ClipRow | None:
         """Return the clip unless it was deleted."""
@@ -93,11 +104,10 @@ class Archive:
         )
 
     async def _set(self, message: FinishClip | DeleteClip, **values: Any) -> bool:
+        since = message.unfinished_since if isinstance(message, DeleteClip) else None
+        is_meant = clips.c.state != "deleted" if since is None else _is_unfinished(since)
         change = (
-            sa.update(clips)
-            .where(_is_clip(message.key, message.clip), clips.c.state != "deleted")
-            .values(**values)
-            .returning(clips.c.id)
+            sa.update(clips).where(_is_clip(message.key, message.clip), is_meant).values(**values).returning(clips.c.id)
         )
         async with self._changing() as connection:
             return await connection.fetch_one(change) is not None
@@ -114,6 +124,10 @@ def _of(table: sa.Table, key: StreamKey, session: SessionId) -> Any:
 
 def _is_clip(key: StreamKey, clip: ClipId) -> Any:
     return sa.and_(clips.c.stream_key == key, clips.c.clip == clip)
+
+
+def _is_unfinished(since: UnixTime) -> Any:
+    return sa.and_(clips.c.state == "pending", clips.c.created_at < moment(since))
 
 
 def _clip(key: StreamKey, clip: ClipId) -> sa.Select[Any]:

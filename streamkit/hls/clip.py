@@ -6,7 +6,7 @@ whole broadcast, whose lines are taken over as they are, EXT-X-MAP and EXT-X-KEY
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streamkit.hls.book import Book
@@ -152,6 +152,11 @@ def clip_files(clip: ClipId, cut: Cut) -> dict[str, bytes]:
     files = {clip_media_name(clip, name): cut.files[vod_media_name(cut.session, name)] for name in cut.renditions}
     renamed = re.sub(rf"\b{cut.session}_({_RENDITION})\.m3u8", rf"clip_{clip}_\1.m3u8", cut.files[entry].decode())
     return files | {clip_multivariant_name(clip): renamed.encode()}
+
+
+def clip_playlists(clip: ClipId, renditions: Iterable[RenditionName]) -> list[str]:
+    """Return the names of the clip's playlists, the one that names the others first."""
+    return [clip_multivariant_name(clip), *(clip_media_name(clip, name) for name in renditions)]
 
 
 def duration(cut: Cut) -> Seconds:

@@ -12,7 +12,7 @@ from sanic import HTTPResponse, Request
 
 from streamkit.database.rows import ClipRow, Page, SessionRow
 from streamkit.errors import ActorUnavailableError, DatabaseUnavailableError, ObjectNotFoundError
-from streamkit.hls.clip import Available, Cut, clip_files, clip_id_of, cut_texts, media_names
+from streamkit.hls.clip import Available, Cut, clip_files, clip_id_of, clip_playlists, cut_texts, media_names
 from streamkit.hls.names import (
     cache_control,
     clip_media_name,
@@ -71,7 +71,9 @@ class ClipsApi:
             raise not_found(f"Stream {key} has no such clip.")
         if request.method != "DELETE":
             return json_response(clip_view(row))
-        await self._pool.run(partial(self._store.remove, [object_name(key, name) for name in _files_of(row)]))
+        await self._pool.run(
+            partial(self._store.remove, [object_name(key, name) for name in clip_playlists(row.clip, row.renditions)])
+        )
         hold = row.ends_at - row.starts_at + self._hold  # RFC 8216 6.2.2: who plays it may go on to its end
         await self._ask(DeleteClip(key=key, clip=row.clip, remove_after=UnixTime(time.time() + hold)))
         return HTTPResponse(status=204, headers={"cache-control": "no-store"})
@@ -187,11 +189,6 @@ def _begin(key: StreamKey, clip: ClipId, cut: Cut, name: str) -> BeginClip:
         renditions=cut.renditions,
         created_at=UnixTime(time.time()),
     )
-
-
-def _files_of(row: ClipRow) -> list[str]:
-    """Return the clip's playlists, the one that names the others first."""
-    return [clip_multivariant_name(row.clip), *(clip_media_name(row.clip, name) for name in row.renditions)]
 
 
 def _nothing(wanted: ClipRequest, best: Available | None) -> ApiError:

@@ -11,7 +11,16 @@ from fakes.saves import KEY, SESSION, STREAM
 
 from actors.database import DatabaseActor
 from actors.timers import Timers
-from streamkit.messages import BeginClip, DeleteClip, FindClip, FinishClip, FlushDatabase, ListClips, Message
+from streamkit.messages import (
+    BeginClip,
+    DeleteClip,
+    FindClip,
+    FindUnfinishedClips,
+    FinishClip,
+    FlushDatabase,
+    ListClips,
+    Message,
+)
 from streamkit.types import ClipId, MediaSequence, RenditionName, Seconds, SessionId, StreamKey, UnixTime
 
 Ask = Callable[[Message], Any]
@@ -90,6 +99,28 @@ def test_a_deleted_clip_is_gone_and_can_be_made_again(database: Ask) -> None:
     assert database(FindClip(key=KEY, clip=CLIP.clip)) is None
     assert not database(FinishClip(key=KEY, clip=CLIP.clip)), "who was late does not bring it back"
     assert database(CLIP).state == "pending"
+
+
+def test_a_clip_that_was_never_finished_is_found_and_deleted_once(database: Ask) -> None:
+    database(CLIP)
+    since = UnixTime(CLIP.created_at + 1)
+    dropped = DeleteClip(key=KEY, clip=CLIP.clip, remove_after=UnixTime(1_800_004_000.0), unfinished_since=since)
+    assert database(FindUnfinishedClips(since=CLIP.created_at)) == ()
+    assert [row.clip for row in database(FindUnfinishedClips(since=since))] == [CLIP.clip]
+    assert database(dropped)
+    assert not database(dropped)
+    assert database(FindUnfinishedClips(since=since)) == ()
+
+
+@pytest.mark.parametrize("state", ["ready", "begun anew"])
+def test_a_clip_that_somebody_made_meanwhile_is_not_cleared_up(database: Ask, state: str) -> None:
+    database(CLIP)
+    since = UnixTime(CLIP.created_at + 1)
+    database(FinishClip(key=KEY, clip=CLIP.clip) if state == "ready" else replace(CLIP, created_at=since))
+    assert database(FindUnfinishedClips(since=since)) == ()
+    gone = DeleteClip(key=KEY, clip=CLIP.clip, remove_after=since, unfinished_since=since)
+    assert not database(gone)
+    assert database(FindClip(key=KEY, clip=CLIP.clip)) is not None
 
 
 def test_clips_are_paged_newest_first(database: Ask) -> None:

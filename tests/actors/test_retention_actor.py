@@ -85,7 +85,7 @@ class World:
     def segments(self) -> list[int]:
         return sorted(int(name.split("_")[3].split(".")[0]) for name in self.names if name.startswith("segment_"))
 
-    def clip(self, first: int, last: int) -> BeginClip:
+    def clip(self, first: int, last: int, *, is_finished: bool = True) -> BeginClip:
         clip = BeginClip(
             key=KEY,
             clip=ClipId("0123456789"),
@@ -99,7 +99,8 @@ class World:
             created_at=UnixTime(NOW),
         )
         self.ask(clip)
-        self.ask(FinishClip(key=KEY, clip=clip.clip))
+        if is_finished:
+            self.ask(FinishClip(key=KEY, clip=clip.clip))
         return clip
 
     def close(self) -> None:
@@ -179,6 +180,18 @@ def test_what_a_clip_needs_stays_until_the_clip_is_deleted_and_a_while_longer(wo
     assert old.segments == [3, 4, 5]
     old.look(2.0)
     assert old.names == {"poster.jpg"}
+
+
+def test_what_a_crash_left_of_a_clip_goes(world: Callable[..., World]) -> None:
+    old = world(max_age=HOUR)
+    half = old.clip(3, 5, is_finished=False)
+    old.put(f"clip_{half.clip}_720p.m3u8")
+    old.look(retention.UNFINISHED_AFTER - 1)
+    assert f"clip_{half.clip}_720p.m3u8" in old.names, "it may still be made"
+    old.look(2.0)
+    assert f"clip_{half.clip}_720p.m3u8" not in old.names
+    old.look(100.0)
+    assert old.segments == []
 
 
 def test_a_clip_that_comes_too_late_is_refused(world: Callable[..., World]) -> None:
