@@ -252,10 +252,14 @@ def check(path: Path | None, source: SourceInfo) -> None:
     from streamkit.settings_loader import config_file
 
     settings = _load(path)
-    click.echo(f"# {config_file(os.environ, path)} is valid")
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
-    check_slates(settings, ffmpeg.path)
+    file = config_file(os.environ, path)
+    try:
+        check_slates(settings, ffmpeg.path)
+    except ConfigError as error:
+        raise ConfigError([f"{file}: {problem}" for problem in error.problems]) from None
+    click.echo(f"# {file} is valid")
     presets = PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER)
     click.echo(describe(settings, source, ffmpeg, presets))
 

@@ -45,7 +45,7 @@ class RenditionSettings(Section):
     """An encoder of FFmpeg, or h264, hevc or av1 for the usual one, or copy."""
     video_bitrate: BitRate | None = None
     maxrate: BitRate | None = None
-    """Default: 1.07 x video_bitrate."""
+    """Default: 1.07 x video_bitrate. Not for libsvtav1."""
     bufsize: BitRate | None = None
     """Bits; default: 1.5 x video_bitrate."""
     max_fps: Annotated[float, Field(ge=1, le=240)] = 60.0
@@ -68,6 +68,12 @@ class RenditionSettings(Section):
             return self
         if self.height is None or self.video_bitrate is None:
             raise ValueError("an encoded rendition needs 'height' and 'video_bitrate'")
+        if self.maxrate is not None and not self.encoder.has_peak_rate:
+            rule = f"left out: {encoder_name(self.video_codec)} has none"
+            raise wrong("RenditionSettings", ("maxrate",), self.maxrate, rule)
+        if self.maxrate is not None and self.maxrate < self.video_bitrate:
+            rule = f"{self.video_bitrate} (video_bitrate) or more"
+            raise wrong("RenditionSettings", ("maxrate",), self.maxrate, rule)
         self._check_word("preset", self.preset, (AUTO, *self.encoder.presets))
         self._check_word("tune", self.tune, self.encoder.tunes)
         self._check_word("profile", self.profile, self.encoder.profiles)

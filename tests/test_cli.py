@@ -223,6 +223,16 @@ def test_config_check_shows_the_file_the_settings_and_no_secret(
     assert "hunter" not in output
 
 
+def test_config_check_names_the_file_and_the_key_of_a_slate_that_is_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.yaml").write_text("sessions: {slate: /nowhere/soon.png}\n")
+    assert cli.main(["config", "check", "--config", "mine.yaml"]) == 2
+    captured = capsys.readouterr()
+    assert "is valid" not in captured.out
+    assert "mine.yaml: sessions.slate: there is no file /nowhere/soon.png" in captured.err
+
+
 def test_config_check_shows_the_renditions_of_every_ladder_for_the_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["config", "check", "--source", "1280x720@60000/1001"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -207,6 +207,14 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
         LADDER.replace(", video_bitrate: 800k", ""),
         "1:31: ladders.mine.renditions[0]: an encoded rendition needs 'height' and 'video_bitrate'",
     ),
+    "peak rate below the bit rate": (
+        LADDER.replace("800k", "800k, maxrate: 700k"),
+        "1:84: ladders.mine.renditions[0].maxrate: '700k' is not valid: it must be 800000 (video_bitrate) or more",
+    ),
+    "peak rate of an encoder that has none": (
+        "hls: {segment_format: fmp4}\n" + LADDER.replace("800k", "800k, video_codec: av1, maxrate: 900k"),
+        "2:102: ladders.mine.renditions[0].maxrate: '900k' is not valid: it must be left out: libsvtav1 has none",
+    ),
     "selectable ladder that does not exist": (
         "selectable_ladders: [default, hd]",
         f"1:31: selectable_ladders[1]: 'hd' is not valid: {A_LADDER}",

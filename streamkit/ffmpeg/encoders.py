@@ -67,6 +67,11 @@ class VideoEncoder:
         return _EFFORTS.get(self.family, self.presets)
 
     @property
+    def has_peak_rate(self) -> bool:
+        """Whether a peak rate can be set; SVT-AV1 refuses one beside a bit rate."""
+        return self.family != "svtav1"
+
+    @property
     def is_hardware(self) -> bool:
         """Whether it needs a device, and costs next to no CPU."""
         return self.family in ("nvenc", "vaapi", "qsv")
@@ -188,7 +193,7 @@ def encoder_options(rendition: Rendition, frames: int) -> list[str]:
     }[encoder.family]
     # After so many frames there is a key frame anyway: a safety net of twice a segment, where more can be forced.
     gop = frames * 2 if encoder.forces_key_frames else frames
-    return ["-c:v", name, *options(rendition, gop), "-g", str(gop), *_rate_control(rendition, encoder.family)]
+    return ["-c:v", name, *options(rendition, gop), "-g", str(gop), *_rate_control(rendition, encoder)]
 
 
 def _x264(rendition: Rendition, _gop: int) -> list[str]:
@@ -292,8 +297,7 @@ def _qsv(rendition: Rendition, _gop: int) -> list[str]:
     ]
 
 
-def _rate_control(rendition: Rendition, family: str) -> list[str]:
+def _rate_control(rendition: Rendition, encoder: VideoEncoder) -> list[str]:
     rate = ["-b:v", str(rendition.video_bitrate)]
-    # SVT-AV1 refuses a peak rate beside a bit rate.
-    peak = ["-maxrate", str(rendition.maxrate)] if family != "svtav1" else []
+    peak = ["-maxrate", str(rendition.maxrate)] if encoder.has_peak_rate else []
     return [*rate, *peak, "-bufsize", str(rendition.bufsize)]

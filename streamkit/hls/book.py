@@ -77,6 +77,7 @@ class Book:
         self.closed = self.uploaded = self.listed = self.lost = self.bytes = 0
         self._nominal_us = nominal_us
         self._keys_at = keys_at
+        self._newest_key: int | None = None  # of the runs before the last
         self._tracks: dict[RenditionName, _Track] = {}
         self._starts_us = array("q")
         self._lengths_us = array("Q")
@@ -92,8 +93,9 @@ class Book:
         """Begin a run; a last one without a segment is replaced, any other ends."""
         first = event.first
         if self.runs and self.runs[-1].first == self.end:
-            self.runs.pop()
+            self.runs.pop().ended = True
         elif self.runs:
+            self._newest_key = self.newest_key
             self.runs[-1].ended = True
             skipped = first - self.end  # none, unless the journal was damaged
             self._add_numbers(first - 1, self._end_us + (skipped - 1) * self._nominal_us, 0.0)
@@ -111,6 +113,8 @@ class Book:
         )
         self.runs.append(run)
         for name in run.progress:
+            if (init := self._init(run, name)) is not None:  # FFmpeg writes it at once
+                self._inits[init] = run, name
             if name not in self._tracks:
                 self._tracks[name] = _Track()
                 self._tracks[name].extend(len(self._starts_us))
@@ -135,8 +139,6 @@ class Book:
         track.marks[index] = Mark.CLOSED
         track.durations_us[index] = duration_us
         track.sizes[index] = size
-        if (init := self._init(run, name)) is not None:
-            self._inits[init] = run, name
         self.closed += 1
         self._files_from = min(self._files_from, index)
 
@@ -226,13 +228,11 @@ class Book:
     @property
     def newest_key(self) -> int | None:
         """The number of the newest key that a segment is encrypted with; None when none is."""
-        ends = [*(run.first for run in self.runs[1:]), self.end]
-        numbers = [
-            key_number(end - 1, run.key_rotation)
-            for run, end in zip(self.runs, ends, strict=True)
-            if run.key_rotation and end > run.first
-        ]
-        return max(numbers, default=None)
+        run = self.runs[-1] if self.runs else None
+        if run is None or not run.key_rotation or self.end <= run.first:
+            return self._newest_key
+        newest = key_number(self.end - 1, run.key_rotation)
+        return newest if self._newest_key is None else max(newest, self._newest_key)
 
     def encoded(self, name: RenditionName) -> list[Encoded]:
         """Return what was seen of the rendition, run by run, the newest first."""

@@ -156,6 +156,17 @@ def test_an_initialization_section_goes_after_the_last_segment_that_needs_it(str
     assert stream.replayed().expired_local(stream.time, Seconds(1.0)) == ()
 
 
+@pytest.mark.parametrize("runs_again", [True, False])
+def test_an_initialization_section_goes_although_no_segment_needs_it(stream: Stream, *, runs_again: bool) -> None:
+    """FFmpeg writes it at once, and may die before its first segment is whole."""
+    stream.open("720p", "480p")
+    if runs_again:
+        stream.run("720p")
+    stream.make(range(3), "720p")
+    stream.record(stream.ledger.end_run(stream.time))
+    assert delete_expired(stream, grace=1000.0) == {f"init_{stream.ledger.session}_480p_0.mp4"}
+
+
 def test_a_session_is_settled_only_without_its_initialization_sections(stream: Stream) -> None:
     stream.open("720p")
     stream.make(range(3), "720p")
