@@ -2,9 +2,9 @@
 
 Receives  SaveStream, SaveSession, SaveSegment, RecallStream, ConfirmRows (StreamActor); ReconcileStreams (Supervisor);
           ListStreams, FindStream, ListSessions, ListSegments, CountStreams, CheckDatabase, BeginClip, FinishClip,
-          DeleteClip, FindClip, ListClips (front end, ask); ListArchives, ExpireSession, SessionUnlisted,
-          SessionRemoved, FindNeeded, FindLeftovers, LeftoversRemoved, FindUnfinishedClips (Retention, ask);
-          FlushDatabase (composition root, ask); Wake (timer, its own loop)
+          DeleteClip, FindClip, ListClips, FindPublishKey (front end, ask); ListArchives, ExpireSession,
+          SessionUnlisted, SessionRemoved, FindNeeded, FindLeftovers, LeftoversRemoved, FindUnfinishedClips (Retention,
+          ask); FlushDatabase (composition root, ask); Wake (timer, its own loop)
 Tells     StreamRecalled, RowsSettled (StreamActor)
 Owns      the thread 'db-loop' with the only connections to the database, and a bounded backlog of rows
 Its death loses the rows that wait; streams go on without it. What does not fit into the backlog is dropped, and told
@@ -43,6 +43,7 @@ from streamkit.messages import (
     FindClip,
     FindLeftovers,
     FindNeeded,
+    FindPublishKey,
     FindStream,
     FindUnfinishedClips,
     FinishClip,
@@ -165,6 +166,8 @@ class DatabaseActor(BaseActor):
                 return self._read(partial(self._repository.retention.leftovers, message))
             case LeftoversRemoved():
                 return self._read(partial(self._repository.retention.leftovers_removed, message))
+            case FindPublishKey():
+                return self._read(partial(self._repository.publish_keys.find, message))
             case FlushDatabase():
                 return self._flush(message)
             case Wake():

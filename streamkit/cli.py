@@ -8,21 +8,16 @@ import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from streamkit import __version__
+from streamkit.cli_keys import keys
+from streamkit.cli_options import config_option, load, parse_expiry
 from streamkit.errors import ConfigError, InvalidStreamKeyError, StreamKitError
 from streamkit.types import AudioSource, SourceInfo, VideoSource, parse_stream_key
 
-if TYPE_CHECKING:
-    from streamkit.settings import Settings
-
 _SOURCE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,6}/[1-9]\d{0,6}|[1-9]\d{0,2}(?:\.\d{1,3})?)", re.ASCII)
-_EXPIRY = re.compile(r"([1-9]\d{0,8})([smhd])", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LONGEST_TOKEN = 366 * 86_400  # seconds
 OK, WRONG_CONFIGURATION, NOT_AVAILABLE, RULES_BROKEN, INTERRUPTED = 0, 2, 3, 4, 130
 
 _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
@@ -36,6 +31,7 @@ Examples:
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
   streamkit check URL                 which rules of HLS a stream keeps, anybody's
   streamkit token KEY --expires 1h    a token with which a player gets the keys of an encrypted stream
+  streamkit keys create KEY           a publish key, where the configuration asks publishers for one
 
 The configuration is YAML (config/streamkit.yaml, or the file that STREAMKIT_CONFIG names) and environment variables
 such as DB_HOST, RTMP_SERVER, MINIO_ENDPOINT and SERVER_PORT, which win over YAML.
@@ -93,12 +89,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-_config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help="YAML file. Default: the one that STREAMKIT_CONFIG names, else config/streamkit.yaml, else built-in defaults.",
-)
+cli.add_command(keys)
 
 
 @cli.command()
@@ -119,7 +110,7 @@ _config_option = click.option(
     help="Take no new streams, and end when those that the last service left open have ended. A running service does "
     "the same after SIGUSR2.",
 )
-@_config_option
+@config_option
 def serve(*, embedded: bool, demo: bool, drain: bool, path: Path | None) -> int:
     """Run the encoder until SIGINT or SIGTERM, then stop every stream in order (sessions.on_stop says how).
 
@@ -133,14 +124,14 @@ def serve(*, embedded: bool, demo: bool, drain: bool, path: Path | None) -> int:
     """
     if demo and not embedded:
         raise click.UsageError("--demo needs --embedded: it publishes to the RTMP server that --embedded starts")
-    settings = _load(path)
+    settings = load(path)
     from streamkit.service import serve as run
 
     return run(settings, embedded=embedded, demo=demo, drain=drain)
 
 
 @cli.command()
-@_config_option
+@config_option
 def migrate(path: Path | None) -> None:
     """Create or update StreamKit's tables in PostgreSQL; safe to repeat, and at the same time on several machines.
 
@@ -148,7 +139,7 @@ def migrate(path: Path | None) -> None:
     Example:
       DB_HOST=db DB_PASSWORD=... streamkit migrate
     """
-    settings = _load(path)
+    settings = load(path)
     from streamkit.database.connection import database_url
     from streamkit.database.migrate import upgrade_to_head
 
@@ -183,15 +174,6 @@ def check_stream(*, url: str, segments: int, reload: bool, token: str | None) ->
     return OK if is_right else RULES_BROKEN
 
 
-def _parse_expiry(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
-    """Return how many seconds the text means."""
-    match = _EXPIRY.fullmatch(text)
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not 1 <= seconds <= _LONGEST_TOKEN:
-        raise click.BadParameter("write it as 90s, 30m, 12h or 7d; 366d is the longest")
-    return seconds
-
-
 @cli.command()
 @click.argument("key")
 @click.option(
@@ -199,25 +181,29 @@ def _parse_expiry(_context: click.Context, _parameter: click.Parameter, text: st
     default="1h",
     show_default=True,
     metavar="TIME",
-    callback=_parse_expiry,
+    callback=parse_expiry,
     help="After how many seconds, minutes, hours or days (90s, 30m, 12h, 7d) the token opens nothing any more.",
 )
-@_config_option
-def token(*, key: str, expires: int, path: Path | None) -> None:
-    """Print a token for the stream KEY. With it a player gets the keys of encrypted segments.
+@click.option("--publish", is_flag=True, help="A token to publish the stream with, instead of one to play it.")
+@config_option
+def token(*, key: str, expires: int, publish: bool, path: Path | None) -> None:
+    """Print a token for the stream KEY. With it a player gets the keys of encrypted segments, or a publisher goes on.
 
     \b
     Examples:
       ENCRYPTION_SECRET=... streamkit token mystream --expires 30m
       ffplay "http://127.0.0.1:8080/hls/mystream/playlist.m3u8?token=$(streamkit token mystream)"
+      ffmpeg -re -i in.mp4 -c copy -f flv "rtmp://127.0.0.1/live/mystream?token=$(streamkit token mystream --publish)"
     """
-    settings = _load(path)
-    from streamkit.encryption.tokens import make_token
+    settings = load(path)
+    from streamkit.access.tokens import Purpose, make_token
 
     secret = settings.encryption.signing_secret()
     if not secret:
-        raise ConfigError(["there is no secret to sign tokens with: set ENCRYPTION_SECRET (encryption.secret)"])
-    click.echo(make_token(secret, parse_stream_key(key), int(time.time()) + expires))
+        variable = "TOKEN_SECRET (encryption.token_secret)" if publish else "ENCRYPTION_SECRET (encryption.secret)"
+        raise ConfigError([f"there is no secret to sign tokens with: set {variable}"])
+    purpose = Purpose.PUBLISH if publish else Purpose.PLAY
+    click.echo(make_token(secret, parse_stream_key(key), int(time.time()) + expires, purpose))
 
 
 @cli.group()
@@ -226,7 +212,7 @@ def config() -> None:
 
 
 @config.command()
-@_config_option
+@config_option
 @click.option(
     "--source",
     default="1920x1080@30",
@@ -251,7 +237,7 @@ def check(path: Path | None, source: SourceInfo) -> None:
     from streamkit.settings import STATE_FOLDER
     from streamkit.settings_loader import config_file
 
-    settings = _load(path)
+    settings = load(path)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     file = config_file(os.environ, path)
@@ -270,7 +256,7 @@ def ladder() -> None:
 
 
 @ladder.command()
-@_config_option
+@config_option
 @click.option("--ladder", "name", help="Measure this one. Default: every ladder with `preset: auto`.")
 def calibrate(path: Path | None, name: str | None) -> None:
     """Measure the presets that `preset: auto` chooses from on this machine, with the FFmpeg at hand.
@@ -289,7 +275,7 @@ def calibrate(path: Path | None, name: str | None) -> None:
     from streamkit.presets import has_auto
     from streamkit.settings import STATE_FOLDER
 
-    settings = _load(path)
+    settings = load(path)
     if name is not None and name not in settings.ladders:
         raise click.UsageError(f"there is no ladder {name!r}; there are {', '.join(sorted(settings.ladders))}")
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
@@ -300,13 +286,3 @@ def calibrate(path: Path | None, name: str | None) -> None:
     for one in [name] if name else [one for one, its in settings.ladders.items() if has_auto(its)]:
         book.measure(one)
         click.echo(report(settings, one, book))
-
-
-def _load(path: Path | None) -> "Settings":
-    """Return the configuration, and log as it says from here on."""
-    from streamkit.logs import configure_logging
-    from streamkit.settings_loader import load_settings
-
-    settings = load_settings(os.environ, path)
-    configure_logging(settings.log)
-    return settings

@@ -13,6 +13,7 @@ StreamKitError
 │   └── StoreUnavailableError refused, reset, timed out, full, 5xx, 429: try again
 ├── RtmpStatusError           the RTMP server's status page cannot be had, or is no such page
 ├── DatabaseUnavailableError  the database cannot be reached now
+├── AuthorizationUnavailableError  nobody can say now whether a publisher may go on
 ├── ActorUnavailableError     an actor is stopped or did not answer in time
 └── ServiceError              the service cannot start or go on: a taken port, a missing folder
 """
@@ -84,6 +85,10 @@ class RtmpStatusError(StreamKitError):
 
 class DatabaseUnavailableError(StreamKitError):
     """The database cannot be reached now."""
+
+
+class AuthorizationUnavailableError(StreamKitError):
+    """Nobody can say now whether a publisher may go on."""
 
 
 class ActorUnavailableError(StreamKitError):

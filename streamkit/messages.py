@@ -15,6 +15,7 @@ from streamkit.types import (
     ClipId,
     Epoch,
     MediaSequence,
+    PublishKeyId,
     RenditionName,
     Seconds,
     SessionId,
@@ -731,6 +732,13 @@ class LeftoversRemoved(Message):
     key: StreamKey
     session: SessionId
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindPublishKey(Message):
+    """Front end or embedded ingest -> Database (ask): answer is a concurrent Future of PublishKeyRow | None."""
+
+    id: PublishKeyId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from streamkit.calibrator import Calibrator
 from streamkit.database.backlog import Backlog
 from streamkit.database.connection import database_url
 from streamkit.database.migrate import current_revision
-from streamkit.errors import ActorUnavailableError, EncoderNotFoundError
+from streamkit.errors import ActorUnavailableError, ConfigError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.inputs import Slate
@@ -60,6 +60,7 @@ from streamkit.types import Seconds, SourceKind, StreamKey
 from streamkit.web.app import create_app
 from streamkit.web.bridge import ask
 from streamkit.web.deps import WebDeps
+from streamkit.web.gate import publish_gate
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ def serve(settings: Settings, *, embedded: bool, demo: bool, drain: bool = False
     block_dump_signal()
     configure_logging(settings.log)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    if demo and settings.publish_mode_for(DEMO_KEY) != "open":
+        raise ConfigError([f"--demo publishes {DEMO_KEY} without key and token: give it a rule with publish: open"])
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     slates = check_slates(settings, ffmpeg.path)
@@ -149,6 +152,8 @@ class Service:
         )
         self._guard: Ref = Guard.start(posts=(self.database, self._retention), timers=timers)
         stack.callback(self._stop_database)
+        self._gate = publish_gate(settings, self.database)
+        stack.callback(self._gate.close)
         watch = FolderWatch()
         watch.start()
         stack.callback(watch.stop)
@@ -198,13 +203,14 @@ class Service:
             spool=self.services.spool,
             encoder_check=partial(check_encoder, self._ffmpeg),
             stuck=self._vigil.stuck,
+            gate=self._gate,
         )
         return create_app(deps)
 
     def start_ingest(self) -> None:
         """Let publishers connect to StreamKit itself."""
         host, port = self._settings.server.host, self._settings.rtmp.port
-        self._rtmp.start_ingest(host, port, self._authorize, self._unpublished)
+        self._rtmp.start_ingest(host, port, self._authorize, self._unpublished, self._gate.admit)
 
     async def _authorize(self, key: StreamKey, publisher: str, ladder: str | None) -> PublishAnswer:
         message = PublishStream(key=key, publisher=publisher, source=SourceKind.INGEST, ladder=ladder)

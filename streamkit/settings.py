@@ -11,7 +11,9 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from streamkit.encryption.keys import StreamKeys
 from streamkit.errors import LadderError
-from streamkit.settings_encryption import SHORTEST_SECRET, EncryptionMethod, EncryptionSettings
+from streamkit.settings_access import AccessSettings, PublishMode
+from streamkit.settings_checks import check_together
+from streamkit.settings_encryption import EncryptionMethod, EncryptionSettings
 from streamkit.settings_fields import (
     Container,
     DvrDuration,
@@ -22,7 +24,6 @@ from streamkit.settings_fields import (
     Section,
     Text,
     without_percent,
-    wrong,
 )
 from streamkit.settings_ladder import LadderSettings, default_ladders, with_default_ladders
 from streamkit.settings_overload import OverloadSettings
@@ -173,6 +174,7 @@ class StreamRule(Section):
     max_age: Age | None = None
     max_bytes: Bytes | None = None
     encryption: EncryptionMethod | None = None
+    publish: PublishMode | None = None
     pictures: bool | None = None
     """False: none. True: also where the ladder only copies, or the segments are encrypted."""
 
@@ -182,6 +184,7 @@ class Settings(Section):
 
     server: ServerSettings = ServerSettings()
     rtmp: RtmpSettings = RtmpSettings()
+    access: AccessSettings = AccessSettings()
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     hls: HlsSettings = HlsSettings()
@@ -204,44 +207,8 @@ class Settings(Section):
     streams: tuple[StreamRule, ...] = ()
 
     @model_validator(mode="after")
-    def _ladders_exist(self) -> "Settings":
-        named: list[tuple[tuple[str | int, ...], str | None]] = [(("default_ladder",), self.default_ladder)]
-        named += [(("streams", number, "ladder"), rule.ladder) for number, rule in enumerate(self.streams)]
-        choices: list[tuple[tuple[str | int, ...], tuple[str, ...]]] = [
-            (("selectable_ladders",), self.selectable_ladders)
-        ]
-        choices += [
-            (("streams", n, "selectable_ladders"), r.selectable_ladders or ()) for n, r in enumerate(self.streams)
-        ]
-        named += [((*loc, number), name) for loc, names in choices for number, name in enumerate(names)]
-        for loc, name in named:
-            if name is not None and name not in self.ladders:
-                rule = f"the name of a ladder; there are {', '.join(sorted(self.ladders))}"
-                raise wrong("Settings", loc, name, rule)
-        return self
-
-    @model_validator(mode="after")
-    def _containers_hold_the_codecs(self) -> "Settings":
-        for name, ladder in self.ladders.items():
-            if self.segment_format_of(ladder) is SegmentFormat.FMP4:
-                continue
-            for number, rung in enumerate(ladder.renditions):
-                if rung.is_encoded and rung.encoder.codec != "h264":
-                    loc = ("ladders", name, "renditions", number, "video_codec")
-                    rule = "an encoder of H.264; HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
-                    raise wrong("Settings", loc, rung.video_codec, rule)
-        return self
-
-    @model_validator(mode="after")
-    def _encryption_has_a_secret(self) -> "Settings":
-        if self.encryption.key_secret():
-            return self
-        asked: list[tuple[tuple[str | int, ...], str | None]] = [(("encryption", "method"), self.encryption.method)]
-        asked += [(("streams", number, "encryption"), rule.encryption) for number, rule in enumerate(self.streams)]
-        for loc, method in asked:
-            if method == "aes-128":
-                secret = f"encryption.secret (ENCRYPTION_SECRET) of at least {SHORTEST_SECRET} characters"
-                raise wrong("Settings", loc, method, f"none while there is no {secret}")
+    def _parts_fit_together(self) -> "Settings":
+        check_together(self)
         return self
 
     def rule_for(self, key: StreamKey) -> StreamRule:
@@ -285,6 +252,17 @@ class Settings(Section):
     def takes_over(self, key: StreamKey) -> bool:
         """Return whether a second publisher of `key` takes the place of the first."""
         return (self.rule_for(key).takeover or self.sessions.takeover) == "takeover"
+
+    @property
+    def asks_publishers(self) -> bool:
+        """Whether any stream may not be published by everybody."""
+        return any(
+            mode not in (None, "open") for mode in (self.access.publish, *(rule.publish for rule in self.streams))
+        )
+
+    def publish_mode_for(self, key: StreamKey) -> PublishMode:
+        """Return what a publisher of `key` must show."""
+        return self.rule_for(key).publish or self.access.publish
 
     def window_for(self, key: StreamKey) -> Seconds:
         """Return how many seconds of media the live playlists of `key` list."""

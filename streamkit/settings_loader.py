@@ -42,6 +42,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "ENCRYPTION_SECRET": ("encryption", "secret"),
     "TOKEN_SECRET": ("encryption", "token_secret"),
     "KEY_URL_BASE": ("encryption", "key_url_base"),
+    "AUTH_CALLBACK_SECRET": ("access", "callback_secret"),
+    "WEBHOOK_SECRET": ("access", "webhook_secret"),
 }
 """Environment variable -> the key that it sets."""
 CONFIG_VARIABLE = "STREAMKIT_CONFIG"
@@ -54,6 +56,7 @@ _EXAMPLE: dict[str, Any] = {
     **Settings(selectable_ladders=("default",)).model_dump(mode="json"),
     "streams": [StreamRule(match="*", selectable_ladders=("default",)).model_dump(mode="json")],
 }
+_EXAMPLE["access"] |= {"webhook_addresses": ["::1"], "trusted_proxies": ["::1"]}
 _EXAMPLE["encryption"]["secret"] = "*" * SHORTEST_SECRET  # so that a wrong one is not reported as a missing one too
 
 

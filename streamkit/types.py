@@ -12,6 +12,7 @@ StreamKey = NewType("StreamKey", str)
 SessionId = NewType("SessionId", str)
 RenditionName = NewType("RenditionName", str)
 ClipId = NewType("ClipId", str)
+PublishKeyId = NewType("PublishKeyId", str)
 Epoch = NewType("Epoch", int)
 """Unix seconds at which a session opened; strictly grows per stream key."""
 MediaSequence = NewType("MediaSequence", int)

@@ -11,7 +11,7 @@ import pytest
 
 import streamkit
 from streamkit import cli, logs, settings_loader
-from streamkit.encryption.tokens import check_token, make_token
+from streamkit.access.tokens import check_token, make_token
 from streamkit.errors import EncoderNotFoundError, StreamKitError
 from streamkit.ffmpeg import binary
 from streamkit.ffmpeg.binary import FfmpegInfo

@@ -143,8 +143,9 @@ def test_every_password_comes_from_the_environment_and_has_no_default() -> None:
         for variable, value in service.get("environment", {}).items()
         if re.search(r"PASSWORD|SECRET|ACCESS_KEY|ROOT_USER", variable)
     }
-    assert len(secrets) == 8
-    optional = {"streamkit.ENCRYPTION_SECRET", "streamkit.TOKEN_SECRET"}  # without them nothing is encrypted
+    assert len(secrets) == 10
+    names = ("ENCRYPTION_SECRET", "TOKEN_SECRET", "WEBHOOK_SECRET", "AUTH_CALLBACK_SECRET")
+    optional = {f"streamkit.{name}" for name in names}  # without them nothing is encrypted or asked for
     assert {name for name in secrets if re.fullmatch(r"\$\{\w+:-\}", secrets[name])} == optional
     required = secrets.keys() - optional
     assert [name for name in required if not re.fullmatch(r"\$\{\w+:\?[^}]+\}", secrets[name])] == []

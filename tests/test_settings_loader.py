@@ -225,6 +225,8 @@ VALUES = {
     "ENCRYPTION_SECRET": "sixteen or more letters",
     "TOKEN_SECRET": "others for the tokens",
     "KEY_URL_BASE": "https://live.example.org/streamkit",
+    "AUTH_CALLBACK_SECRET": "a callback secret of ours",
+    "WEBHOOK_SECRET": "a webhook secret of ours",
 }
 DEFAULTS = {
     "DB_HOST": "localhost",
@@ -247,6 +249,8 @@ DEFAULTS = {
     "ENCRYPTION_SECRET": "",
     "TOKEN_SECRET": "",
     "KEY_URL_BASE": "",
+    "AUTH_CALLBACK_SECRET": "",
+    "WEBHOOK_SECRET": "",
 }
 
 

@@ -41,6 +41,13 @@ FMP4 = "HEVC and AV1 need fMP4 segments (segment_format: fmp4)"
 KEY_FRAMES = "its key frames are the publisher's and would not line up with encoded renditions"
 
 NO_SEPARATE_AUDIO = "it must be false with a 'copy' rendition: sound cannot be cut where the publisher's key frames are"
+NO_TOKENS = (
+    "it must be open, key or callback while there is no encryption.token_secret (TOKEN_SECRET) of at least 16"
+    " characters"
+)
+NO_CALLBACK = "it must be open, key, token or key_or_token while access.callback_url is empty"
+NO_SIGNATURES = "it must be false while there is no access.webhook_secret (WEBHOOK_SECRET) of at least 16 characters"
+NETWORK = "it must be an IP address or a network, such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"
 NO_SECRET = "it must be none while there is no encryption.secret (ENCRYPTION_SECRET) of at least 16 characters"
 
 WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
@@ -51,6 +58,30 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "a rule's encryption without a secret": (
         "streams:\n  - match: a\n    encryption: aes-128\n",
         f"3:17: streams[0].encryption: 'aes-128' is not valid: {NO_SECRET}",
+    ),
+    "publish tokens without a secret": (
+        "access: {publish: token}\n",
+        f"1:19: access.publish: 'token' is not valid: {NO_TOKENS}",
+    ),
+    "a rule's publish tokens without a secret": (
+        "streams:\n  - match: a\n    publish: key_or_token\n",
+        f"3:14: streams[0].publish: 'key_or_token' is not valid: {NO_TOKENS}",
+    ),
+    "a callback without a URL": (
+        "access:\n  publish: callback\n",
+        f"2:12: access.publish: 'callback' is not valid: {NO_CALLBACK}",
+    ),
+    "a callback's URL with a password": (
+        "access:\n  callback_url: https://user:hunter2@example.org/auth\n",
+        f"2:17: access.callback_url: 'https://...@example.org/auth' is not valid: {URL}",
+    ),
+    "a network with bits behind its mask": (
+        "access:\n  webhook_addresses: [10.0.0.0/8, 10.0.0.1/8]\n",
+        f"2:35: access.webhook_addresses[1]: '10.0.0.1/8' is not valid: {NETWORK}",
+    ),
+    "signed webhooks without a secret": (
+        "access: {webhook_signed: true}\n",
+        f"1:26: access.webhook_signed: 'true' is not valid: {NO_SIGNATURES}",
     ),
     "a short secret, and nothing else for it": (
         "encryption:\n  method: aes-128\n  secret: hunter2\n",

@@ -32,6 +32,7 @@ from streamkit.database.connection import (
     unavailable,
 )
 from streamkit.database.migrate import upgrade
+from streamkit.database.publish_keys import PublishKeys
 from streamkit.database.retention import RetentionRows
 from streamkit.database.rows import Page, SegmentRow, SessionRow, StreamCounts, StreamRow
 from streamkit.database.upserts import Statement, statements
@@ -83,6 +84,8 @@ class Repository:
         """Clips."""
         self.retention = RetentionRows(self._reading, self._changing)
         """What retention did to sessions."""
+        self.publish_keys = PublishKeys(self._reading, self._changing)
+        """Who may publish what."""
 
     async def carry_out(self, work: Work) -> Outcome:
         """Migrate and connect if that was not done since the last failure, then do the work.

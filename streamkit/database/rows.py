@@ -1,11 +1,12 @@
 """What the database answers: frozen rows and pages of them. Times are Unix seconds; the web renders ISO 8601."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from streamkit.types import (
     ClipId,
     MediaSequence,
+    PublishKeyId,
     RenditionName,
     Seconds,
     SessionId,
@@ -101,6 +102,19 @@ class ClipRow:
     ends_at: UnixTime
     renditions: tuple[RenditionName, ...]
     created_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishKeyRow:
+    """A row of `publish_keys`; `digest` is of the key's secret (streamkit.access.keys)."""
+
+    id: PublishKeyId
+    stream_key: StreamKey
+    digest: str = field(repr=False)
+    label: str
+    created_at: UnixTime
+    expires_at: UnixTime | None
+    revoked_at: UnixTime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,21 @@ clips = sa.Table(
     sa.Index(None, "stream_key", "session"),  # what a session's segments are needed for
 )
 
+# No foreign key: a key is made before its stream is published for the first time.
+publish_keys = sa.Table(
+    "publish_keys",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False, unique=True),
+    sa.Column("stream_key", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),  # SHA-256 of the secret, which nobody keeps
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("expires_at", _Time),
+    sa.Column("revoked_at", _Time),
+    sa.Index(None, "stream_key"),
+)
+
 # No foreign key: a segment may be written before its session is, and there are very many of them.
 segments = sa.Table(
     "segments",

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from streamkit.errors import InvalidStreamKeyError, SourceError, StreamKitError
 from streamkit.messages import PublishAnswer
-from streamkit.pace import Pace
-from streamkit.publish_url import asked_ladder
+from streamkit.publish_url import PublishRequest, parse_arguments
 from streamkit.rtmp import chunks
 from streamkit.rtmp.amf0 import AmfValue
 from streamkit.rtmp.chunks import RtmpMessage
@@ -23,7 +22,7 @@ from streamkit.rtmp.connection import (
     text_at,
 )
 from streamkit.rtmp.errors import RtmpProtocolError
-from streamkit.rtmp.feed import Feed, FeedListener, tell
+from streamkit.rtmp.feed import Feed
 from streamkit.rtmp.sockets import Sockets
 from streamkit.rtmp.tcp import Listener, listen, reason
 from streamkit.types import StreamKey, parse_stream_key
@@ -39,6 +38,8 @@ _UNPUBLISH = ("FCUnpublish", "deleteStream", "closeStream")
 
 Authorize = Callable[[StreamKey, str, str | None], Awaitable[PublishAnswer]]
 """Key, publisher, and the ladder that it asks for."""
+Admit = Callable[[PublishRequest], Awaitable[PublishAnswer | None]]
+"""Returns why a publisher may not even ask for its key, None when it may. Before that it holds nothing."""
 Unpublished = Callable[[StreamKey, str], Awaitable[None]]
 
 
@@ -58,15 +59,18 @@ class Publication:
 class IngestServer:
     """Listens, and knows who publishes which key. Everything here runs in the loop's thread.
 
-    `authorize` decides about each publisher; `unpublished` hears once of the end of each one that it accepted.
+    `admit` and then `authorize` decide about each publisher; `unpublished` hears once of the end of each one that was
+    accepted.
     """
 
-    def __init__(self, app: str, sockets: Sockets, authorize: Authorize, unpublished: Unpublished) -> None:
+    def __init__(
+        self, app: str, sockets: Sockets, authorize: Authorize, unpublished: Unpublished, admit: Admit | None = None
+    ) -> None:
         self.app, self.sockets = app, sockets
         self.publications: dict[StreamKey, Publication] = {}
         self._candidates: dict[StreamKey, Publication] = {}  # want a key that somebody publishes
         self.connections: set[IngestConnection] = set()
-        self._authorize, self._unpublished = authorize, unpublished
+        self._authorize, self._unpublished, self._admit = authorize, unpublished, admit
         self._listener: Listener | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -90,6 +94,24 @@ class IngestServer:
             self._listener.close()
         for connection in list(self.connections):
             connection.channel.abort()
+
+    def ask_to_publish(self, request: PublishRequest, connection: "IngestConnection") -> None:
+        """Publish for the connection when it is admitted."""
+        if self._admit is None:
+            connection.publish(request)
+        else:
+            self._spawn(self._admit_first(self._admit, request, connection))
+
+    async def _admit_first(self, admit: Admit, request: PublishRequest, connection: "IngestConnection") -> None:
+        try:
+            refusal = await admit(request)
+        except Exception:  # whatever fails there, this publisher is refused and the server goes on
+            log.exception("stream %s: nobody could say whether somebody may publish", request.key)
+            refusal = PublishAnswer(code="error", refused="the server cannot decide about publishers now")
+        if refusal is None:
+            connection.publish(request)
+        else:
+            connection.refuse("NetStream.Publish.Denied", refusal.refused or refusal.code)
 
     def publish(self, key: StreamKey, connection: "IngestConnection", ladder: str | None = None) -> Publication | None:
         """Reserve the key for the connection and ask `authorize`; None when two others want it already.
@@ -183,6 +205,8 @@ class IngestConnection(RtmpConnection):
         super().__init__(server.sockets, sock)
         self._server = server
         self._publication: Publication | None = None
+        self._asked: PublishRequest | None = None
+        self._address = sock.getpeername()[0]
         self._greeted = self._connected = False
         self._idle: asyncio.TimerHandle | None = None
         self._expect_publish()
@@ -231,6 +255,15 @@ class IngestConnection(RtmpConnection):
             case _:
                 log.debug("the RTMP command %s is not answered", name)
 
+    def publish(self, request: PublishRequest) -> None:
+        """The publisher may ask for its key, unless it went away meanwhile."""
+        if self._asked is not request:
+            return
+        self._asked = None
+        self._publication = self._server.publish(request.key, self, request.arguments.ladder)
+        if self._publication is None:
+            self.refuse("NetStream.Publish.BadName", f"{request.key} is being published already")
+
     def accept(self, publication: Publication) -> None:
         """The publisher may go on."""
         self._stop_waiting()
@@ -239,7 +272,7 @@ class IngestConnection(RtmpConnection):
 
     def refuse(self, code: str, why: str) -> None:
         """Tell the publisher why not, and disconnect it."""
-        self._publication = None
+        self._publication = self._asked = None
         self._status("error", code, why)
         self.channel.finish()
 
@@ -260,7 +293,7 @@ class IngestConnection(RtmpConnection):
         self.command("_result", arguments[0], {"fmsVer": "FMS/3,0,1,123", "capabilities": 31}, answer)
 
     def _publish(self, name: str) -> None:
-        if self._publication is not None or not self._connected:
+        if self._publication is not None or self._asked is not None or not self._connected:
             raise RtmpProtocolError("the publisher publishes twice, or before it connects")
         name, _, arguments = name.partition("?")
         try:
@@ -268,9 +301,8 @@ class IngestConnection(RtmpConnection):
         except InvalidStreamKeyError as error:
             self.refuse("NetStream.Publish.BadName", str(error))
             return
-        self._publication = self._server.publish(key, self, asked_ladder(arguments))
-        if self._publication is None:
-            self.refuse("NetStream.Publish.BadName", f"{key} is being published already")
+        self._asked = PublishRequest(key=key, address=self._address, arguments=parse_arguments(arguments))
+        self._server.ask_to_publish(self._asked, self)
 
     def _refuse_play(self) -> None:
         why = "this server takes publishers; players use HLS"
@@ -281,7 +313,7 @@ class IngestConnection(RtmpConnection):
         self.command("onStatus", 0, None, _info(level, code, description), stream_id=_STREAM_ID)
 
     def _end(self, error: str | None) -> None:
-        publication, self._publication = self._publication, None
+        publication, self._publication, self._asked = self._publication, None, None
         if publication is not None:
             self._server.unpublish(publication, error)
             self._expect_publish()
@@ -294,61 +326,6 @@ class IngestConnection(RtmpConnection):
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-
-
-class IngestSource:
-    """An owner's claim on the publisher of a key."""
-
-    def __init__(self, server: Callable[[], IngestServer | None], key: StreamKey) -> None:
-        self._server, self._key = server, key
-        self._publication: Publication | None = None
-        self.last_error: str | None = None
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of media since the publisher began."""
-        return 0 if self._publication is None else self._publication.feed.bytes_received
-
-    @property
-    def is_paused(self) -> bool:
-        """True while the encoder does not take what the publisher sends."""
-        return self._publication is not None and self._publication.feed.is_paused
-
-    @property
-    def is_behind(self) -> bool:
-        """See Feed.is_behind."""
-        return self._publication is not None and self._publication.feed.is_behind
-
-    def renew(self) -> None:
-        """See Feed.renew."""
-        if self._publication is not None and self._publication.owner is self:
-            self._publication.feed.renew()
-
-    def start(self, run: int, listener: FeedListener) -> None:
-        """Claim the publisher; tells source_closed when there is none. A later claim replaces an earlier one."""
-        server = self._server()
-        publication = None if server is None else server.newest(self._key)
-        if publication is None:
-            self.last_error = f"nobody publishes {self._key}"
-            tell(self._key, listener.source_closed, run, self.last_error)
-            return
-        publication.owner = self
-        self._publication = publication
-        publication.feed.bind(run, listener)
-
-    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
-        """See Feed.attach."""
-        if self._publication is None or self._publication.owner is not self:
-            sock.close()
-        else:
-            self._publication.feed.attach(sock, pace)
-
-    def close(self) -> None:
-        """Disconnect the publisher and end the encoder's input. Idempotent."""
-        publication = self._publication
-        if publication is not None and publication.owner is self:
-            publication.feed.close()
-            publication.connection.channel.finish()
 
 
 def _info(level: str, code: str, description: str) -> dict[str, AmfValue]:

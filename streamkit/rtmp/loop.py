@@ -10,7 +10,8 @@ from typing import Protocol
 from streamkit.errors import StreamKitError
 from streamkit.pace import Pace
 from streamkit.rtmp.feed import FeedListener
-from streamkit.rtmp.ingest import Authorize, IngestServer, IngestSource, Unpublished
+from streamkit.rtmp.ingest import Admit, Authorize, IngestServer, Unpublished
+from streamkit.rtmp.ingest_source import IngestSource
 from streamkit.rtmp.pull import PullSource
 from streamkit.rtmp.sockets import Sockets
 from streamkit.settings_rtmp import RtmpSettings
@@ -129,12 +130,14 @@ class RtmpLoop:
         """Take the media of the publisher connected for `key`; tells source_closed with an error if there is none."""
         return self._opened(IngestSource(lambda: self._ingest, key), run, listener)
 
-    def start_ingest(self, host: str, port: int, authorize: Authorize, unpublished: Unpublished) -> int:
-        """Listen for publishers and return the port (port 0 takes a free one). Both callables run in the loop.
+    def start_ingest(
+        self, host: str, port: int, authorize: Authorize, unpublished: Unpublished, admit: Admit | None = None
+    ) -> int:
+        """Listen for publishers and return the port (port 0 takes a free one). The callables run in the loop.
 
         Blocks until it listens. Raises StreamKitError when the port is taken.
         """
-        server = IngestServer(self._settings.app, self._sockets, authorize, unpublished)
+        server = IngestServer(self._settings.app, self._sockets, authorize, unpublished, admit)
         bound = asyncio.run_coroutine_threadsafe(server.listen(host, port), self._loop).result(_START_TIMEOUT)
         self._ingest = server
         return bound

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sanic import Request
 
-from streamkit.encryption.tokens import TokenError, check_token
+from streamkit.access.tokens import TokenError, check_token
 from streamkit.settings import Settings
 from streamkit.types import StreamKey, UnixTime
 from streamkit.web.params import query_text
@@ -45,9 +45,14 @@ class TokenAccess:
 
 def request_token(request: Request) -> str | None:
     """Return the token that came with a request, whatever it looks like; the header's when there are two."""
+    return bearer_token(request) or query_text(request, TOKEN)
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the token of the header `Authorization: Bearer`, None without one."""
     header = request.headers.get("authorization")
     match = _BEARER.fullmatch(header) if isinstance(header, str) else None
-    return match[1] if match else query_text(request, TOKEN)
+    return match[1] if match else None
 
 
 def _unauthorized(code: str, message: str) -> ApiError:

@@ -14,6 +14,7 @@ from streamkit.messages import Message
 from streamkit.types import Seconds
 
 logger = logging.getLogger(__name__)
+ActorRef = pykka.ActorRef[Any]
 
 
 class BridgeFuture(pykka.ThreadingFuture[Any]):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pykka
 
+from streamkit.access.publish import PublishGate
 from streamkit.settings import Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage.base import ObjectStore
@@ -18,8 +19,9 @@ class WebDeps:
     """Collaborators of the HTTP front end.
 
     `supervisor` and `database` are asked through the bridge; `board` is read directly. `encoder_check` returns a
-    sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread. `access` decides
-    which players get keys; None: those that have a token. `stuck` returns a sentence for each actor that hangs.
+    sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread. `gate` decides who may publish;
+    who made it closes it. `access` decides which players get keys; None: those that have a token. `stuck` returns a
+    sentence for each actor that hangs.
     """
 
     settings: Settings
@@ -28,6 +30,7 @@ class WebDeps:
     database: pykka.ActorRef[Any]
     store: ObjectStore
     encoder_check: Callable[[], str]
+    gate: PublishGate
     stuck: Callable[[], Sequence[str]] = tuple
     spool: Spool = field(default_factory=Spool)
     access: PlayerAccess | None = None

@@ -15,13 +15,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Never
 from urllib.parse import parse_qsl
 
-from streamkit.publish_url import asked_ladder
+from streamkit.publish_url import PublishArguments, parse_arguments
 from streamkit.types import StreamKey, UnixTime, parse_stream_key
 from streamkit.web.problems import ApiError
 
@@ -32,6 +32,10 @@ _IDENTITY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _NGINX_IGNORED = frozenset(
     ("connect", "disconnect", "play", "play_done", "update_play", "update_publish", "done", "record_done")
 )
+_NGINX_OWN = frozenset(
+    ("app", "flashver", "swfurl", "tcurl", "pageurl", "addr", "clientid", "call", "name", "type", "secret")
+)
+_GENERIC_OWN = frozenset(("stream_key", "action", "timestamp"))
 _MEDIAMTX_IGNORED = frozenset(("read", "playback", "api", "metrics", "pprof"))
 
 
@@ -63,6 +67,10 @@ class PublishEvent:
     at: UnixTime | None = None
     ladder: str | None = None
     """The ladder that the publisher asks for, None for none."""
+    address: str | None = field(default=None, compare=False)
+    """Where the publisher is, as the RTMP server says."""
+    arguments: PublishArguments = field(default=PublishArguments(), compare=False)
+    """What its URL carries behind the '?'."""
 
 
 def parse_event(content_type: str, body: bytes, query: str, method: str, *, app: str = "live") -> PublishEvent:
@@ -97,6 +105,7 @@ def _generic(fields: "_Fields") -> PublishEvent:
         key=parse_stream_key(fields.value("stream_key")),
         at=parse_timestamp(fields.values.get("timestamp")),
         ladder=_ladder(fields),
+        arguments=fields.others(_GENERIC_OWN),
     )
 
 
@@ -113,6 +122,8 @@ def _nginx(fields: "_Fields") -> PublishEvent:
         key=parse_stream_key(fields.text("name")),
         publisher=f"nginx:{client}@{address or ''}" if client else None,
         ladder=_ladder(fields),
+        address=address,
+        arguments=fields.others(_NGINX_OWN),
     )
 
 
@@ -120,12 +131,15 @@ def _srs(fields: "_Fields", action: str) -> PublishEvent:
     if action not in ("on_publish", "on_unpublish"):
         return PublishEvent(action=EventAction.OTHER, dialect=Dialect.SRS)
     client = fields.identity("client_id")
+    arguments = fields.arguments("param")
     return PublishEvent(
         action=EventAction.PUBLISH if action == "on_publish" else EventAction.UNPUBLISH,
         dialect=Dialect.SRS,
         key=parse_stream_key(fields.value("stream")),
         publisher=f"srs:{client}" if client else None,
-        ladder=_ladder_argument(fields, "param"),
+        ladder=arguments.ladder,
+        address=fields.address("ip"),
+        arguments=arguments,
     )
 
 
@@ -134,12 +148,15 @@ def _mediamtx(fields: "_Fields", app: str) -> PublishEvent:
     if action in _MEDIAMTX_IGNORED:
         return PublishEvent(action=EventAction.OTHER, dialect=Dialect.MEDIAMTX)
     client = fields.identity("id")
+    arguments = fields.arguments("query")
     return PublishEvent(
         action=_action(action),
         dialect=Dialect.MEDIAMTX,
         key=parse_stream_key(fields.text("path").removeprefix(f"{app}/")),
         publisher=f"mediamtx:{client}" if client else None,
-        ladder=_ladder_argument(fields, "query"),
+        ladder=arguments.ladder,
+        address=fields.address("ip"),
+        arguments=arguments,
     )
 
 
@@ -152,11 +169,6 @@ def _action(text: str) -> EventAction:
 def _ladder(fields: "_Fields") -> str | None:
     """Return the field, which nginx-rtmp takes from the arguments of the publish URL."""
     return (fields.text("ladder") if "ladder" in fields.values else "") or None
-
-
-def _ladder_argument(fields: "_Fields", name: str) -> str | None:
-    """Return the argument of a publish URL whose arguments are all in one field, as '?ladder=mobile&token=..'."""
-    return asked_ladder(fields.text(name) if fields.values.get(name) else "")
 
 
 # ---- fields
@@ -193,6 +205,23 @@ class _Fields:
         if not isinstance(value, str) or not _IDENTITY.fullmatch(value):
             raise ApiError(422, "wrong_type", f"The field '{name}' must be 1 to 128 visible ASCII characters.")
         return value
+
+    def address(self, name: str) -> str | None:
+        """Return the text that says where the publisher is, None when there is nothing of use."""
+        value = self.values.get(name)
+        return value if isinstance(value, str) and _IDENTITY.fullmatch(value) else None
+
+    def arguments(self, name: str) -> PublishArguments:
+        """Return the arguments of a publish URL that are all in one field, as '?ladder=mobile&token=..'."""
+        return parse_arguments(self.text(name) if self.values.get(name) else "")
+
+    def others(self, own: frozenset[str]) -> PublishArguments:
+        """Return the arguments of a publish URL that are fields beside the RTMP server's `own`."""
+        for name in ("key", "token"):
+            if name in self.values:
+                self.text(name)  # neither twice nor something else than text
+        named = {name: value for name, value in self.values.items() if name not in own | self.repeated}
+        return PublishArguments({name: value for name, value in named.items() if isinstance(value, str)})
 
 
 def _fields(content_type: str, body: bytes) -> _Fields:

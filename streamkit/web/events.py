@@ -6,6 +6,7 @@ from typing import Any
 from sanic import HTTPResponse, Request
 
 from streamkit.messages import PublishAnswer, PublishStream, UnpublishStream
+from streamkit.publish_url import PublishRequest
 from streamkit.types import Seconds
 from streamkit.web.bridge import ask
 from streamkit.web.deps import WebDeps
@@ -13,6 +14,7 @@ from streamkit.web.dialects import Dialect, EventAction, PublishEvent, parse_eve
 from streamkit.web.endpoints import Answer, Endpoint
 from streamkit.web.problems import ApiError
 from streamkit.web.responses import json_response
+from streamkit.web.webhook_access import WebhookAccess
 
 ASK_TIMEOUT = Seconds(2.0)
 """Publishers give up after about ten seconds of silence; a late acceptance would be worse than a refusal."""
@@ -22,8 +24,9 @@ REFUSALS: Mapping[str, tuple[int, dict[str, str]]] = {
     "ladder": (403, {}),
     "capacity": (429, {"Retry-After": "10"}),
     "stopping": (503, {"Retry-After": "10"}),
+    "authorization_unavailable": (503, {"Retry-After": "2"}),
 }
-"""The Supervisor's codes -> status and headers. 'stopping' is no fault of the client, hence no 4xx."""
+"""Codes of refusals -> status and headers, 403 for all others. 503 is no fault of the client."""
 
 
 class EventsApi:
@@ -32,6 +35,8 @@ class EventsApi:
     def __init__(self, deps: WebDeps) -> None:
         self._supervisor = deps.supervisor
         self._app = deps.settings.rtmp.app
+        self._gate = deps.gate
+        self._access = WebhookAccess(deps.settings)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoint for all dialects."""
@@ -62,6 +67,7 @@ class EventsApi:
 
     async def receive(self, request: Request) -> HTTPResponse:
         """Answer 200 when the event was accepted, is a repeat, or needs nothing; else the reason as JSON."""
+        self._access.check(request)
         event = parse_event(
             request.headers.get("content-type", ""), request.body, request.query_string, request.method, app=self._app
         )
@@ -72,9 +78,14 @@ class EventsApi:
         return _answer(event, "ignored")
 
     async def _publish(self, event: PublishEvent) -> HTTPResponse:
+        answer: PublishAnswer | None
         assert event.key is not None  # noqa: S101 - only OTHER comes without a key
-        message = PublishStream(key=event.key, publisher=event.publisher, at=event.at, ladder=event.ladder)
-        answer: PublishAnswer = await ask(self._supervisor, message, timeout=ASK_TIMEOUT)
+        answer = await self._gate.refusal(
+            PublishRequest(key=event.key, publisher=event.publisher, address=event.address, arguments=event.arguments)
+        )
+        if answer is None:
+            message = PublishStream(key=event.key, publisher=event.publisher, at=event.at, ladder=event.ladder)
+            answer = await ask(self._supervisor, message, timeout=ASK_TIMEOUT)
         if answer.refused is None:
             return _answer(event, "accepted", answer.ladder)
         status, headers = REFUSALS.get(answer.code, (403, {}))

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from sanic import HTTPResponse, Request
 
-from streamkit.encryption.tokens import is_token
+from streamkit.access.tokens import is_token
 from streamkit.errors import ObjectNotFoundError
 from streamkit.ffmpeg.pictures import why_none
 from streamkit.hls.names import POSTER, cache_control, content_type, is_immutable, is_picture, is_public_name

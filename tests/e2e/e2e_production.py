@@ -62,6 +62,7 @@ class Production:
         s3: S3Server,
         bucket: str,
         configuration: str = CONFIGURATION,
+        webhook_query: str = "",
         *,
         webhook_port: int | None = None,
     ) -> None:
@@ -72,12 +73,12 @@ class Production:
         self.bucket = s3.root / bucket
         self.hls_folder = folder / "hls"
         self.port = free_port()
-        self.nginx = NginxRtmp(nginx_program, folder, webhook_port or self.port)
+        self.nginx = NginxRtmp(nginx_program, folder, webhook_port or self.port, webhook_query)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
         self.watch = Watch(self.bucket, f"http://127.0.0.1:{self.port}")
         self.watch.start()
         self._service: ManagedProcess | None = None
-        self._environment = self._documented_environment(database, s3.environment(bucket), configuration)
+        self.environment = self._documented_environment(database, s3.environment(bucket), configuration)
 
     def _documented_environment(self, database: PgDatabase, storage: Mapping[str, str], text: str) -> dict[str, str]:
         configuration = self.folder / "streamkit.yaml"
@@ -101,7 +102,7 @@ class Production:
         if self._service is not None and self._service.running:
             return
         self._service = ManagedProcess(
-            [STREAMKIT, "serve", *options], self.folder / "streamkit.log", env=self._environment, cwd=self.folder
+            [STREAMKIT, "serve", *options], self.folder / "streamkit.log", env=self.environment, cwd=self.folder
         )
         self._service.wait_ready(self._serves, timeout=60)
         self.watch.is_up.set()

@@ -20,6 +20,7 @@ from streamkit.messages import (
     CheckDatabase,
     CountStreams,
     FindClip,
+    FindPublishKey,
     FindStream,
     ListClips,
     ListSegments,
@@ -36,6 +37,7 @@ from streamkit.storage.spool import Spool
 from streamkit.types import Seconds
 from streamkit.web.app import create_app
 from streamkit.web.deps import WebDeps
+from streamkit.web.gate import publish_gate
 
 
 class RecordingActor(BaseActor):
@@ -130,6 +132,7 @@ class FrontEnd:
             CheckDatabase: lambda _: later(None),
             CountStreams: lambda _: later(StreamCounts(total=5, active=1, inactive=3, failed=1)),
             FindClip: lambda _: later(None),
+            FindPublishKey: lambda _: later(None),
             FindStream: lambda _: later(None),
             ListClips: lambda m: later(Page(items=(), total=0, offset=m.offset, limit=m.limit)),
             ListSegments: lambda _: later(()),
@@ -138,6 +141,7 @@ class FrontEnd:
         }
         self.supervisor = RecordingActor.start(received=self.told_supervisor, answers=self.supervisor_answers)
         self.database = RecordingActor.start(received=self.told_database, answers=self.database_answers)
+        self.gate = publish_gate(settings, self.database)
         self.port = 0
         self.client = httpx.Client()
 
@@ -174,6 +178,7 @@ def running(settings: Settings) -> Iterator[FrontEnd]:
         yield front
     finally:
         front.client.close()
+        front.gate.close()
         front.store.gate.set()
         with contextlib.suppress(RuntimeError):  # it could not be started
             loop.call_soon_threadsafe(stop.set)
@@ -206,6 +211,7 @@ async def _run(front: FrontEnd, started: "concurrent.futures.Future[int]", stop:
             store=front.store,
             spool=front.spool,
             encoder_check=lambda: front.encoder(),  # noqa: PLW0108 - a test may change it
+            gate=front.gate,
         )
     )
     listener = socket.create_server(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
 """RtmpLoop.start_ingest against real FFmpeg publishers, and against clients that FFmpeg is not."""
 
+import asyncio
 import socket
 import struct
 import threading
@@ -15,6 +16,7 @@ from servers.waiting import wait_until
 
 from streamkit.errors import StreamKitError
 from streamkit.messages import PublishAnswer
+from streamkit.publish_url import PublishRequest
 from streamkit.rtmp import amf0, chunks, ingest
 from streamkit.rtmp.chunks import ChunkReader, RtmpMessage, write_message
 from streamkit.rtmp.loop import FeedHandle, RtmpLoop
@@ -128,6 +130,32 @@ def test_a_refused_publisher_is_told_why_and_fails(
     assert publisher.wait() != 0
     assert said in publisher.log()
     assert desk.accepted == desk.gone == []
+
+
+def test_who_is_not_admitted_holds_no_key(
+    run_process: RunProcess, make_source: Callable[..., Path], ffmpeg_path: str
+) -> None:
+    """A stranger whose credentials are still looked at must not keep the stream's own publisher out."""
+    with rtmp_loop() as loop:
+        desk, waits, release = Desk(loop), threading.Event(), threading.Event()
+
+        async def admit(request: PublishRequest) -> PublishAnswer | None:
+            if request.arguments.token == "good":
+                return None
+            waits.set()
+            await asyncio.get_running_loop().run_in_executor(None, release.wait, DEADLINE)
+            return PublishAnswer(code="token_refused", refused="the token is not good")
+
+        desk.port = loop.start_ingest("127.0.0.1", 0, desk.authorize, desk.unpublished, admit)
+        stranger = run_process(push_argv(ffmpeg_path, make_source(), desk.url("show?token=bad")))
+        assert waits.wait(DEADLINE)
+        run_process(push_argv(ffmpeg_path, make_source(), desk.url("show?token=good&ladder=mobile")))
+        desk.owner.detected()
+        release.set()
+        assert stranger.wait() != 0
+        assert "the token is not good" in stranger.log()
+        assert [key for key, _ in desk.accepted] == ["show"]
+        assert desk.ladders == ["mobile"]
 
 
 def test_a_second_publisher_of_a_live_key_is_refused_and_the_first_goes_on(

@@ -15,19 +15,20 @@ CONFIGURATION = Path(__file__).parents[2] / "config" / "nginx-rtmp.conf"
 
 
 class NginxRtmp:
-    """nginx running config/nginx-rtmp.conf, in which nothing but addresses is changed."""
+    """nginx running config/nginx-rtmp.conf, in which nothing but addresses is changed, and `webhook_query` is added."""
 
-    def __init__(self, program: Path, folder: Path, webhook_port: int) -> None:
+    def __init__(self, program: Path, folder: Path, webhook_port: int, webhook_query: str = "") -> None:
         self.rtmp_port = free_port()
         self.stat_port = free_port()
         self.status_port = free_port()
         self._program = program
         self._folder = folder
         self._configuration = folder / "nginx.conf"
-        self._configuration.write_text(self._with_addresses(CONFIGURATION.read_text(), webhook_port))
+        text = self._with_addresses(CONFIGURATION.read_text(), webhook_port)
+        self._configuration.write_text(text.replace("/events/published;", f"/events/published{webhook_query};"))
         self.start()
 
-    def url(self, key: str, **query: str) -> str:
+    def url(self, key: str, /, **query: str) -> str:
         """Return the URL to publish or play this key at."""
         return f"rtmp://127.0.0.1:{self.rtmp_port}/live/{key}" + (f"?{urlencode(query)}" if query else "")
 

@@ -10,8 +10,8 @@ from fakes.front_end import FrontEnd, running
 from pydantic import SecretStr
 from test_web_hostile_input import HUGE, check, request, send
 
+from streamkit.access.tokens import make_token
 from streamkit.encryption.keys import StreamKeys
-from streamkit.encryption.tokens import make_token
 from streamkit.settings import HlsSettings, Settings
 from streamkit.settings_encryption import EncryptionSettings
 from streamkit.snapshots import Playlist, StreamSnapshot

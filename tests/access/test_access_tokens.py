@@ -1,4 +1,4 @@
-"""Players' tokens."""
+"""Tokens of players and publishers."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 
 import pytest
 
-from streamkit.encryption.tokens import TokenError, check_token, is_token, make_token
+from streamkit.access.tokens import Purpose, TokenError, check_token, is_token, make_token
 from streamkit.types import StreamKey, UnixTime
 
 SECRET, CAM = b"a secret of more than 16", StreamKey("cam-1")
@@ -63,3 +63,13 @@ def test_anything_else_is_no_token(text: str) -> None:
 def test_a_token_is_safe_in_a_url_and_a_playlist() -> None:
     assert is_token(TOKEN)
     assert not set(TOKEN) & set("\"'&?#%,=/ \n")
+
+
+def test_a_token_to_play_publishes_nothing_and_the_other_way_round() -> None:
+    play = make_token(SECRET, CAM, 1_790_000_000)
+    publish = make_token(SECRET, CAM, 1_790_000_000, Purpose.PUBLISH)
+    check_token(SECRET, CAM, publish, UnixTime(1_789_999_999), Purpose.PUBLISH)
+    with pytest.raises(TokenError, match="does not publish the stream"):
+        check_token(SECRET, CAM, play, UnixTime(1_789_999_999), Purpose.PUBLISH)
+    with pytest.raises(TokenError, match="not for the stream"):
+        check_token(SECRET, CAM, publish, UnixTime(1_789_999_999))

@@ -1,16 +1,25 @@
-"""Pure: players' tokens. A token lets its holder play one stream until it expires; who has the secret makes them.
+"""Pure: tokens. A token opens one stream for one purpose until it expires; who has the secret makes them.
 
-A token is EXPIRES.SIGNATURE: Unix seconds, and HMAC-SHA256 of "streamkit token 1/STREAM_KEY/EXPIRES" under the secret,
-in URL-safe base64 without '='. It names no stream itself, so it fits in any URL below the stream's.
+A token is EXPIRES.SIGNATURE: Unix seconds, and HMAC-SHA256 of "streamkit token 1/STREAM_KEY/EXPIRES" (to play) or
+"streamkit token 1/publish/STREAM_KEY/EXPIRES" under the secret, in URL-safe base64 without '='. It names no stream
+itself, so it fits in any URL below the stream's. A player's token publishes nothing, and the other way round.
 """
 
 import hmac
 import re
 from base64 import urlsafe_b64encode
+from enum import Enum
 
 from streamkit.types import StreamKey, UnixTime
 
 _TOKEN = re.compile(r"([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{43})", re.ASCII)
+
+
+class Purpose(Enum):
+    """What a token is for; the value begins what is signed."""
+
+    PLAY = "streamkit token 1"
+    PUBLISH = "streamkit token 1/publish"
 
 
 class TokenError(Exception):
@@ -21,9 +30,9 @@ class TokenError(Exception):
         self.code = code
 
 
-def make_token(secret: bytes, stream: StreamKey, expires: int) -> str:
+def make_token(secret: bytes, stream: StreamKey, expires: int, purpose: Purpose = Purpose.PLAY) -> str:
     """Return the token for `stream` that expires at this Unix second."""
-    text = f"streamkit token 1/{stream}/{expires}".encode()
+    text = f"{purpose.value}/{stream}/{expires}".encode()
     signature = urlsafe_b64encode(hmac.digest(secret, text, "sha256")).rstrip(b"=")
     return f"{expires}.{signature.decode()}"
 
@@ -33,13 +42,14 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def check_token(secret: bytes, stream: StreamKey, token: str, now: UnixTime) -> None:
+def check_token(secret: bytes, stream: StreamKey, token: str, now: UnixTime, purpose: Purpose = Purpose.PLAY) -> None:
     """Return when the token opens `stream` now. Raises TokenError: token_invalid, token_refused or token_expired."""
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise TokenError("token_invalid", "The token is not one of StreamKit's: EXPIRES.SIGNATURE is expected.")
     expires = int(match[1])
-    if not hmac.compare_digest(make_token(secret, stream, expires), token):
-        raise TokenError("token_refused", f"The token is not for the stream {stream}.")
+    if not hmac.compare_digest(make_token(secret, stream, expires, purpose), token):
+        use = "is not for" if purpose is Purpose.PLAY else "does not publish"
+        raise TokenError("token_refused", f"The token {use} the stream {stream}.")
     if expires <= now:
         raise TokenError("token_expired", "The token has expired.")

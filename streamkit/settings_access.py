@@ -1,0 +1,64 @@
+"""The `access` section: who may publish, and whose webhooks count."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+
+from streamkit.access.addresses import NETWORK_RULE, Network, parse_network
+from streamkit.settings_encryption import Secret
+from streamkit.settings_fields import Section
+
+PublishMode = Literal["open", "key", "token", "key_or_token", "callback"]
+Outage = Literal["refuse", "known", "accept"]
+
+
+def _is_network(text: str) -> str:
+    try:
+        parse_network(text)
+    except ValueError:
+        raise PydanticCustomError("broken_rule", NETWORK_RULE) from None
+    return text
+
+
+NetworkText = Annotated[str, Field(description=NETWORK_RULE), AfterValidator(_is_network)]
+
+
+class AccessSettings(Section):
+    """Who may do what; by default everybody may."""
+
+    publish: PublishMode = "open"
+    """Who may publish: everybody, who has the stream's publish key or a token for it, or whom `callback_url` lets."""
+    outage: Outage = "known"
+    """Who may publish while the database (for keys) or `callback_url` does not answer: nobody, who was let in with the
+    same arguments since the start, everybody."""
+    callback_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?$",
+        description="empty or an http:// or https:// URL without user, query and fragment",
+    )
+    """Asked about every publisher where `publish` is callback."""
+    callback_timeout: Annotated[float, Field(ge=0.1, le=5)] = 2.0
+    """Seconds that one attempt may take."""
+    callback_retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """Further attempts after one without an answer."""
+    callback_secret: Secret = SecretStr("")
+    """Signs what is posted to `callback_url`; empty: nothing does."""
+    webhook_addresses: tuple[NetworkText, ...] = ()
+    """Where webhooks may come from; none: anywhere."""
+    webhook_secret: Secret = SecretStr("")
+    """What webhooks must know; empty: nothing."""
+    webhook_signed: bool = False
+    """Whether only a signature shows that they know it."""
+    webhook_tolerance: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Seconds that a signature may be old, or from the future."""
+    trusted_proxies: tuple[NetworkText, ...] = ()
+    """Proxies whose X-Forwarded-For is believed."""
+
+    def webhook_networks(self) -> tuple[Network, ...]:
+        """Return `webhook_addresses` as networks."""
+        return tuple(map(parse_network, self.webhook_addresses))
+
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """Return `trusted_proxies` as networks."""
+        return tuple(map(parse_network, self.trusted_proxies))
