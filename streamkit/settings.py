@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from streamkit.encryption.keys import StreamKeys
 from streamkit.errors import LadderError
-from streamkit.settings_access import AccessSettings, PublishMode
+from streamkit.settings_access import AccessSettings, PlaybackMode, PublishMode
 from streamkit.settings_checks import check_together
 from streamkit.settings_encryption import EncryptionMethod, EncryptionSettings
 from streamkit.settings_fields import (
@@ -107,6 +107,8 @@ class HlsSettings(Section):
         description="empty or an http:// or https:// URL without user, query and fragment",
     )
     """Players are redirected here for segments that the store has; the path below it is the bucket's."""
+    presigned_for: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
+    """Seconds that a presigned URL is good for."""
 
 
 class EncoderSettings(Section):
@@ -175,6 +177,7 @@ class StreamRule(Section):
     max_bytes: Bytes | None = None
     encryption: EncryptionMethod | None = None
     publish: PublishMode | None = None
+    playback: PlaybackMode | None = None
     pictures: bool | None = None
     """False: none. True: also where the ladder only copies, or the segments are encrypted."""
 
@@ -252,6 +255,10 @@ class Settings(Section):
     def takes_over(self, key: StreamKey) -> bool:
         """Return whether a second publisher of `key` takes the place of the first."""
         return (self.rule_for(key).takeover or self.sessions.takeover) == "takeover"
+
+    def needs_token_to_play(self, key: StreamKey) -> bool:
+        """Return whether playlists and pictures of `key` are for those who have a token."""
+        return (self.rule_for(key).playback or self.access.playback) == "token"
 
     @property
     def asks_publishers(self) -> bool:

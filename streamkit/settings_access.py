@@ -10,6 +10,7 @@ from streamkit.settings_encryption import Secret
 from streamkit.settings_fields import Section
 
 PublishMode = Literal["open", "key", "token", "key_or_token", "callback"]
+PlaybackMode = Literal["open", "token"]
 Outage = Literal["refuse", "known", "accept"]
 
 
@@ -21,6 +22,13 @@ def _is_network(text: str) -> str:
     return text
 
 
+HostText = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})$",
+        description="a host name, without scheme and port; *.example.org is every host below example.org",
+    ),
+]
 NetworkText = Annotated[str, Field(description=NETWORK_RULE), AfterValidator(_is_network)]
 
 
@@ -52,6 +60,18 @@ class AccessSettings(Section):
     """Whether only a signature shows that they know it."""
     webhook_tolerance: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     """Seconds that a signature may be old, or from the future."""
+    playback: PlaybackMode = "open"
+    """Who may have playlists and pictures: everybody, or who has a token for the stream."""
+    referers: tuple[HostText, ...] = ()
+    """Hosts of the web pages that may play; none: any."""
+    referer_required: bool = False
+    """Whether who does not say which page it is may not play where there are `referers`."""
+    admin_token: Secret = SecretStr("")
+    """What operators must show; empty: nothing."""
+    request_rate: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Requests per second that one address may send, of players' ones apart; 0: any."""
+    player_rate: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Requests per second for playlists, segments, pictures and keys that one address may send; 0: any."""
     trusted_proxies: tuple[NetworkText, ...] = ()
     """Proxies whose X-Forwarded-For is believed."""
 

@@ -18,6 +18,7 @@ def check_together(settings: "Settings") -> None:
     _containers_hold_the_codecs(settings)
     _encryption_has_a_secret(settings)
     _publishing_has_what_it_needs(settings)
+    _playback_has_a_secret(settings)
     _signatures_have_a_secret(settings)
 
 
@@ -69,6 +70,17 @@ def _publishing_has_what_it_needs(settings: "Settings") -> None:
         if mode == "callback" and not settings.access.callback_url:
             rule = "open, key, token or key_or_token while access.callback_url is empty"
             raise wrong("Settings", loc, mode, rule)
+
+
+def _playback_has_a_secret(settings: "Settings") -> None:
+    if settings.encryption.signing_secret():
+        return
+    asked: Places = [(("access", "playback"), settings.access.playback)]
+    asked += [(("streams", number, "playback"), rule.playback) for number, rule in enumerate(settings.streams)]
+    for loc, mode in asked:
+        if mode == "token":
+            secret = f"encryption.token_secret (TOKEN_SECRET) of at least {SHORTEST_SECRET} characters"
+            raise wrong("Settings", loc, mode, f"open while there is no {secret}")
 
 
 def _signatures_have_a_secret(settings: "Settings") -> None:

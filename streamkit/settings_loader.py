@@ -44,6 +44,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KEY_URL_BASE": ("encryption", "key_url_base"),
     "AUTH_CALLBACK_SECRET": ("access", "callback_secret"),
     "WEBHOOK_SECRET": ("access", "webhook_secret"),
+    "ADMIN_TOKEN": ("access", "admin_token"),
 }
 """Environment variable -> the key that it sets."""
 CONFIG_VARIABLE = "STREAMKIT_CONFIG"
@@ -56,7 +57,7 @@ _EXAMPLE: dict[str, Any] = {
     **Settings(selectable_ladders=("default",)).model_dump(mode="json"),
     "streams": [StreamRule(match="*", selectable_ladders=("default",)).model_dump(mode="json")],
 }
-_EXAMPLE["access"] |= {"webhook_addresses": ["::1"], "trusted_proxies": ["::1"]}
+_EXAMPLE["access"] |= {"webhook_addresses": ["::1"], "trusted_proxies": ["::1"], "referers": ["a"]}
 _EXAMPLE["encryption"]["secret"] = "*" * SHORTEST_SECRET  # so that a wrong one is not reported as a missing one too
 
 

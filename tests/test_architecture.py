@@ -31,6 +31,7 @@ PURE = sorted(
         "streamkit/encryption/*.py",
         "streamkit/access/addresses.py",
         "streamkit/access/keys.py",
+        "streamkit/access/rates.py",
         "streamkit/access/signatures.py",
         "streamkit/access/tokens.py",
         "streamkit/hls/*.py",

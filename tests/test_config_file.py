@@ -86,6 +86,7 @@ def test_the_example_of_a_stream_rule_is_valid_when_it_is_used(tmp_path: Path) -
             max_bytes=200_000_000_000,
             encryption="none",
             publish="key",
+            playback="open",
             pictures=False,
         ),
     )

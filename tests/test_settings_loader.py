@@ -227,6 +227,7 @@ VALUES = {
     "KEY_URL_BASE": "https://live.example.org/streamkit",
     "AUTH_CALLBACK_SECRET": "a callback secret of ours",
     "WEBHOOK_SECRET": "a webhook secret of ours",
+    "ADMIN_TOKEN": "an admin token of ours",
 }
 DEFAULTS = {
     "DB_HOST": "localhost",
@@ -251,6 +252,7 @@ DEFAULTS = {
     "KEY_URL_BASE": "",
     "AUTH_CALLBACK_SECRET": "",
     "WEBHOOK_SECRET": "",
+    "ADMIN_TOKEN": "",
 }
 
 

@@ -45,6 +45,10 @@ NO_TOKENS = (
     "it must be open, key or callback while there is no encryption.token_secret (TOKEN_SECRET) of at least 16"
     " characters"
 )
+NO_PLAYBACK_TOKENS = (
+    "it must be open while there is no encryption.token_secret (TOKEN_SECRET) of at least 16 characters"
+)
+REFERER = "it must be a host name, without scheme and port; *.example.org is every host below example.org"
 NO_CALLBACK = "it must be open, key, token or key_or_token while access.callback_url is empty"
 NO_SIGNATURES = "it must be false while there is no access.webhook_secret (WEBHOOK_SECRET) of at least 16 characters"
 NETWORK = "it must be an IP address or a network, such as 192.0.2.7, 10.0.0.0/8 or fd00::/8"
@@ -78,6 +82,14 @@ WRONG_YAML: dict[str, tuple[str | bytes, str]] = {
     "a network with bits behind its mask": (
         "access:\n  webhook_addresses: [10.0.0.0/8, 10.0.0.1/8]\n",
         f"2:35: access.webhook_addresses[1]: '10.0.0.1/8' is not valid: {NETWORK}",
+    ),
+    "playback tokens without a secret": (
+        "access: {playback: token}\n",
+        f"1:20: access.playback: 'token' is not valid: {NO_PLAYBACK_TOKENS}",
+    ),
+    "a referer with a scheme": (
+        "access:\n  referers: [https://example.org]\n",
+        f"2:14: access.referers[0]: 'https://example.org' is not valid: {REFERER}",
     ),
     "signed webhooks without a secret": (
         "access: {webhook_signed: true}\n",

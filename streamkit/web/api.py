@@ -11,6 +11,7 @@ from streamkit.database.rows import Page, SegmentRow, SessionRow, StreamCounts, 
 from streamkit.errors import ActorUnavailableError, DatabaseUnavailableError
 from streamkit.messages import CountStreams, FindStream, ListSegments, ListSessions, ListStreams, Message
 from streamkit.types import Seconds, UnixTime
+from streamkit.web.access import PlayerAccess
 from streamkit.web.bridge import ask
 from streamkit.web.deps import WebDeps
 from streamkit.web.errors import not_found
@@ -29,8 +30,9 @@ MANIFEST_LIMIT = 43_200
 class Api:
     """What dashboards and probes read."""
 
-    def __init__(self, deps: WebDeps) -> None:
+    def __init__(self, deps: WebDeps, access: PlayerAccess) -> None:
         self._deps = deps
+        self._access = access
         self._readiness = Readiness(deps)
         self._started = time.monotonic()
 
@@ -105,6 +107,8 @@ class Api:
     async def manifest(self, request: Request) -> HTTPResponse:
         """Answer with the stored segments of the newest session."""
         key, rendition = query_key(request), query_rendition(request)
+        if self._deps.settings.needs_token_to_play(key):
+            await self._access.check(request, key)
         message = ListSegments(key=key, rendition=rendition, limit=MANIFEST_LIMIT)
         rows: tuple[SegmentRow, ...] = await self._ask(message)
         if not rows and self._deps.board.get(key) is None and await self._ask(FindStream(key=key)) is None:

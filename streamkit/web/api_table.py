@@ -2,7 +2,7 @@
 
 from streamkit.web.api import Api
 from streamkit.web.clips import ClipsApi
-from streamkit.web.endpoints import Answer, Endpoint, Parameter
+from streamkit.web.endpoints import Answer, Audience, Endpoint, Parameter
 from streamkit.web.params import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 
 _WRONG = Answer(description="A parameter is wrong.", schema="Error")
@@ -34,6 +34,7 @@ def _health(api: Api) -> list[Endpoint]:
         Endpoint(
             path="/health",
             handler=api.health,
+            audience=Audience.EVERYBODY,
             operation="health",
             tag="service",
             summary="Is the process alive?",
@@ -42,6 +43,7 @@ def _health(api: Api) -> list[Endpoint]:
         Endpoint(
             path="/ready",
             handler=api.ready,
+            audience=Audience.EVERYBODY,
             operation="ready",
             tag="service",
             summary="Can this node work?",
@@ -179,6 +181,7 @@ def _manifest(api: Api) -> Endpoint:
     return Endpoint(
         path="/manifest",
         handler=api.manifest,
+        audience=Audience.PLAYERS,
         operation="manifest",
         tag="playback",
         summary="The stored segments of the newest session",
@@ -186,6 +189,8 @@ def _manifest(api: Api) -> Endpoint:
         parameters=(_key("query"), rendition),
         answers={
             200: Answer(description="The manifest.", schema="Manifest"),
+            401: Answer(description="The stream needs a token, and there is none or an expired one.", schema="Error"),
+            403: Answer(description="The token is not for this stream, or the page may not play.", schema="Error"),
             404: _UNKNOWN,
             422: _WRONG,
             503: _AWAY,

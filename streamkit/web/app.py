@@ -14,6 +14,7 @@ from streamkit.web.deps import WebDeps
 from streamkit.web.endpoints import register
 from streamkit.web.errors import JsonErrorHandler
 from streamkit.web.events import EventsApi
+from streamkit.web.guards import Guards
 from streamkit.web.hls import HlsApi
 from streamkit.web.keys import KeysApi
 from streamkit.web.media import Media
@@ -44,19 +45,23 @@ def create_app(deps: WebDeps) -> Sanic[Any, Any]:
         "streamkit", configure_logging=False, error_handler=JsonErrorHandler(), request_class=ParsedRequest
     )
     app.config.update(CONFIG)
+    access = deps.access or TokenAccess(deps.settings)
     media = Media(deps.settings, deps.board, deps.store)
     clips = ClipsApi(deps)
     pages = Pages(deps)
     endpoints = [
         *EventsApi(deps).endpoints(),
-        *HlsApi(deps, media).endpoints(),
-        *KeysApi(deps, deps.access or TokenAccess(deps.settings)).endpoints(),
-        *api_endpoints(Api(deps)),
+        *HlsApi(deps, media, access).endpoints(),
+        *KeysApi(deps, access).endpoints(),
+        *api_endpoints(Api(deps, access)),
         *clip_endpoints(clips),
         *pages.endpoints(),
     ]
     register(app, endpoints)
     pages.set_document(document(endpoints))
+    guards = Guards(deps.settings)
+    if guards.ask_anything:
+        app.register_middleware(guards.check, "request")
     app.register_middleware(Origins(deps.settings.server.cors_origins).mark, "response")
 
     async def close_pools(_app: Sanic[Any, Any]) -> None:

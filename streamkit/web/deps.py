@@ -20,8 +20,8 @@ class WebDeps:
 
     `supervisor` and `database` are asked through the bridge; `board` is read directly. `encoder_check` returns a
     sentence about the FFmpeg in use or raises a StreamKitError; it runs in a thread. `gate` decides who may publish;
-    who made it closes it. `access` decides which players get keys; None: those that have a token. `stuck` returns a
-    sentence for each actor that hangs.
+    who made it closes it. `access` decides which players get keys, and playlists that are not for everybody; None:
+    those that have a token. `stuck` returns a sentence for each actor that hangs.
     """
 
     settings: Settings

@@ -3,11 +3,22 @@
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from sanic import HTTPResponse, Sanic
 
 from streamkit.web.cors import preflight
+
+
+class Audience(Enum):
+    """Whom an endpoint is for. What is checked depends on it."""
+
+    EVERYBODY = "everybody"
+    PLAYERS = "players"
+    RTMP_SERVERS = "RTMP servers"
+    OPERATORS = "operators"
+
 
 Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
@@ -36,8 +47,8 @@ class Answer:
 class Endpoint:
     """One path. `path` is written as OpenAPI does: /hls/{stream_key}/{name}.
 
-    GET implies HEAD unless `has_head` is False (a GET that acts). `cross_origin` lets pages of
-    `server.cors_origins` read it.
+    Without another `audience` it is for operators alone. GET implies HEAD unless `has_head` is False (a GET that acts).
+    `cross_origin` lets pages of `server.cors_origins` read it.
     """
 
     path: str
@@ -52,6 +63,7 @@ class Endpoint:
     has_head: bool = True
     cross_origin: bool = True
     documented: bool = True
+    audience: Audience = Audience.OPERATORS
     operation: str = field(default="")
 
     @property
@@ -74,4 +86,5 @@ def register(app: Sanic[Any, Any], endpoints: Sequence[Endpoint]) -> None:
                 name=f"{name}_{number}",
                 error_format="json",  # else Sanic reads every handler's source to guess it, 8 ms each
                 ctx_cross_origin=endpoint.cross_origin,
+                ctx_audience=endpoint.audience,
             )

@@ -11,7 +11,7 @@ from streamkit.types import Seconds
 from streamkit.web.bridge import ask
 from streamkit.web.deps import WebDeps
 from streamkit.web.dialects import Dialect, EventAction, PublishEvent, parse_event
-from streamkit.web.endpoints import Answer, Endpoint
+from streamkit.web.endpoints import Answer, Audience, Endpoint
 from streamkit.web.problems import ApiError
 from streamkit.web.responses import json_response
 from streamkit.web.webhook_access import WebhookAccess
@@ -48,6 +48,7 @@ class EventsApi:
                 path="/events/published",
                 methods=("POST", "GET"),
                 handler=self.receive,
+                audience=Audience.RTMP_SERVERS,
                 operation="event",
                 tag="events",
                 summary="A publisher came or went",

@@ -16,12 +16,13 @@ from streamkit.ffmpeg.pictures import why_none
 from streamkit.hls.names import POSTER, cache_control, content_type, is_immutable, is_picture, is_public_name
 from streamkit.snapshots import Picture, Playlist
 from streamkit.types import Seconds, StreamKey
-from streamkit.web.access import TOKEN
+from streamkit.web.access import PlayerAccess
 from streamkit.web.conditional import Conditions, accepts_gzip, select
+from streamkit.web.credentials import TOKEN
 from streamkit.web.deps import WebDeps
-from streamkit.web.endpoints import Answer, Endpoint, Parameter
+from streamkit.web.endpoints import Answer, Audience, Endpoint, Parameter
 from streamkit.web.errors import not_found
-from streamkit.web.media import PRESIGNED_FOR, Media
+from streamkit.web.media import Media
 from streamkit.web.params import path_key, query_text
 from streamkit.web.problems import ApiError
 from streamkit.web.token_urls import with_token
@@ -33,8 +34,10 @@ REDIRECT_MAX_AGE = 60
 class HlsApi:
     """What players fetch."""
 
-    def __init__(self, deps: WebDeps, media: Media) -> None:
+    def __init__(self, deps: WebDeps, media: Media, access: PlayerAccess) -> None:
         self._board = deps.board
+        self._access = access
+        self._needs_token = deps.settings.needs_token_to_play
         self._media = media
         self._has_tokens = bool(deps.settings.encryption.signing_secret())
         self._pictures_for = deps.settings.pictures_for
@@ -46,18 +49,24 @@ class HlsApi:
             Endpoint(
                 path="/hls/{stream_key}/{name}",
                 handler=self.get,
+                audience=Audience.PLAYERS,
                 operation="hls",
                 tag="playback",
                 summary="A playlist, segment or picture",
                 description=(
                     "playlist.m3u8 is the entry point. With HEAD, Range, ETag and If-None-Match; playlists are gzipped "
-                    "for those who accept it. With ?token= the URIs of playlists and keys carry the token on. "
+                    "for those who accept it. Playlists and pictures may need a token, which is ?token= or the header "
+                    "Authorization: Bearer; with ?token= the URIs of playlists and keys carry it on. "
                     "Segments never change and may be cached for ever."
                 ),
                 parameters=(_KEY, _NAME, _TOKEN),
                 answers={
                     200: Answer(description="The file.", media_type="application/vnd.apple.mpegurl"),
                     206: Answer(description="The range that was asked for.", media_type="video/mp2t"),
+                    401: Answer(description="No token, or one that has expired or is none.", schema="Error"),
+                    403: Answer(
+                        description="The token is not for this stream, or the page may not play.", schema="Error"
+                    ),
                     302: Answer(description="The segment is at the CDN or at a presigned URL.", media_type=""),
                     304: Answer(description="The ETag still holds.", media_type=""),
                     404: Answer(description="There is no such file.", schema="Error"),
@@ -77,6 +86,8 @@ class HlsApi:
             raise not_found(f"Stream {key} has no such file.")
         if is_immutable(name):
             return await self._segment(request, key, name)
+        if self._needs_token(key):
+            await self._access.check(request, key)
         if is_picture(name):
             return await self._picture(request, key, name)
         return await self._playlist(request, key, name)
@@ -88,9 +99,11 @@ class HlsApi:
         playlist = playlist or await self._media.stored_playlist(key, name)
         kept = cache_control(name, live=live, segment_duration=self._segment_duration)
         token = query_text(request, TOKEN) if self._has_tokens else None
-        if token is not None and is_token(token):
+        token = token if token is not None and is_token(token) else None
+        if token is not None:
             playlist = Playlist(name=name, body=with_token(playlist.body, token))
-            kept = kept.replace("public", "private")  # it opens the stream for whoever reads it
+        if token is not None or self._needs_token(key):  # a token opens the stream for whoever reads it
+            kept = kept.replace("public", "private")
         headers = {"cache-control": kept, "vary": "Accept-Encoding"}
         return await self._playlist_response(request, playlist, headers)
 
@@ -105,7 +118,7 @@ class HlsApi:
     async def _segment(self, request: Request, key: StreamKey, name: str) -> HTTPResponse:
         found = await self._media.segment(key, name, method=request.method)
         if isinstance(found, str):
-            seconds = REDIRECT_MAX_AGE if self._media.cdn else int(PRESIGNED_FOR / 2)
+            seconds = REDIRECT_MAX_AGE if self._media.cdn else int(self._media.presigned_for / 2)
             kept = f"{'public' if self._media.cdn else 'private'}, max-age={seconds}"
             return HTTPResponse(status=302, headers={"location": found, "cache-control": kept})
         headers = {"cache-control": cache_control(name, live=False)}
@@ -121,7 +134,8 @@ class HlsApi:
             except ObjectNotFoundError as error:
                 what = "poster" if name == POSTER else "such storyboard"
                 raise not_found(f"Stream {key} has no {what}.") from error
-        headers = {"cache-control": cache_control(name, live=True)}
+        kept = cache_control(name, live=True)
+        headers = {"cache-control": kept.replace("public", "private") if self._needs_token(key) else kept}
         return _content(request, picture.body, f'"{picture.etag}"', content_type(name), headers)
 
     def _own_poster(self, key: StreamKey) -> Picture | None:

@@ -9,9 +9,10 @@ from sanic import HTTPResponse, Request
 from streamkit.encryption.keys import StreamKeys
 from streamkit.snapshots import SnapshotBoard
 from streamkit.types import SessionId, StreamKey, UnixTime, is_session_id, session_epoch
-from streamkit.web.access import TOKEN, PlayerAccess
+from streamkit.web.access import PlayerAccess
+from streamkit.web.credentials import TOKEN
 from streamkit.web.deps import WebDeps
-from streamkit.web.endpoints import Answer, Endpoint, Parameter
+from streamkit.web.endpoints import Answer, Audience, Endpoint, Parameter
 from streamkit.web.errors import not_found
 from streamkit.web.params import path_key
 
@@ -32,6 +33,7 @@ class KeysApi:
             Endpoint(
                 path="/keys/{stream_key}/{session}/{number}",
                 handler=self.get,
+                audience=Audience.PLAYERS,
                 operation="key",
                 tag="playback",
                 summary="A key of encrypted segments",

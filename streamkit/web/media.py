@@ -20,7 +20,6 @@ from streamkit.web.cache import BlockingPool, ByteCache
 
 logger = logging.getLogger(__name__)
 
-PRESIGNED_FOR = Seconds(3600.0)
 STORE_WORKERS, DISK_WORKERS = 8, 4
 MAX_WAITING = 256
 MAX_REMEMBERED = 16_384
@@ -78,6 +77,7 @@ class Media:
         self._folder: Path = settings.hls.output_dir
         self._cdn = settings.hls.cdn_base_url.rstrip("/")
         self._presigns = settings.hls.delivery == "presign"
+        self.presigned_for = Seconds(settings.hls.presigned_for)
         self._cache = ByteCache(settings.limits.memory_cache_bytes)
         self._changing = ByteCache(0)  # keeps nothing: a stored playlist may change; but many wait for one read
         self._whole = WholeSegments(board)
@@ -158,7 +158,7 @@ class Media:
             # The CDN may well have the segment while its origin is away.
         if self._cdn:
             return f"{self._cdn}/{where}"
-        return await self._store_pool.run(partial(self._store.presigned_get, where, expires=PRESIGNED_FOR))
+        return await self._store_pool.run(partial(self._store.presigned_get, where, expires=self.presigned_for))
 
     async def _ensure_stored(self, where: str) -> None:
         """Return when the store has the object, which is asked once: segments stay."""

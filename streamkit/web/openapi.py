@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamkit import __version__
-from streamkit.web.endpoints import Answer, Endpoint, Parameter
+from streamkit.web.endpoints import Answer, Audience, Endpoint, Parameter
 from streamkit.web.schemas import SCHEMAS
 
+_ADMIN = "adminToken"
 TAGS: Mapping[str, str] = {
     "events": "What RTMP servers tell StreamKit.",
     "playback": "What players fetch.",
@@ -37,7 +38,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": dict(SCHEMAS)},
+        "components": {"schemas": dict(SCHEMAS), "securitySchemes": {_ADMIN: {"type": "http", "scheme": "bearer"}}},
     }
 
 
@@ -48,13 +49,23 @@ def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
-        "responses": {str(status): _answer(answer) for status, answer in endpoint.answers.items()},
+        "responses": {str(status): _answer(answer) for status, answer in sorted(_answers(endpoint).items())},
     }
+    if endpoint.audience is Audience.OPERATORS:
+        operation["security"] = [{}, {_ADMIN: []}]  # nothing, where no token is set
     if endpoint.description:
         operation["description"] = endpoint.description
     if endpoint.request_body and method == "POST":
         operation["requestBody"] = endpoint.request_body
     return operation
+
+
+def _answers(endpoint: Endpoint) -> dict[int, Answer]:
+    """Return the answers of its own, and those that the guards of every endpoint give."""
+    answers = {429: Answer(description="The address asks too often; see Retry-After.", schema="Error")}
+    if endpoint.audience is Audience.OPERATORS:
+        answers[401] = Answer(description="The admin token is missing or wrong.", schema="Error")
+    return answers | dict(endpoint.answers)
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from swagger_ui_bundle import swagger_ui_path
 from streamkit.settings import Settings
 from streamkit.web.conditional import accepts_gzip, etag_matches
 from streamkit.web.deps import WebDeps
-from streamkit.web.endpoints import Answer, Endpoint
+from streamkit.web.endpoints import Answer, Audience, Endpoint
 from streamkit.web.errors import not_found
 
 STATIC = Path(__file__).with_name("static")
@@ -83,13 +83,22 @@ class Pages:
     def endpoints(self) -> list[Endpoint]:
         """Return the pages and what they load; only the document itself is part of the API."""
 
-        def page(path: str, handler: Any, name: str) -> Endpoint:
-            return Endpoint(path=path, handler=handler, summary=name, answers={}, documented=False, cross_origin=False)
+        def page(path: str, handler: Any, name: str, audience: Audience = Audience.OPERATORS) -> Endpoint:
+            return Endpoint(
+                path=path,
+                handler=handler,
+                summary=name,
+                answers={},
+                documented=False,
+                cross_origin=False,
+                audience=audience,
+            )
 
         return [
-            page("/", self.index, "Live streams"),
-            page("/static/{name}", self.static, "A file of the page"),
-            page("/static/vendor/{name}", self.vendor, "hls.js"),
+            page("/", self.index, "Live streams", Audience.EVERYBODY),  # empty without /stats, but it plays
+            page("/static/{name}", self.static, "A file of the page", Audience.EVERYBODY),
+            page("/static/vendor/{name}", self.vendor, "hls.js", Audience.EVERYBODY),
+            page("/login", self.login, "The page, for those who know the admin token"),
             page("/docs", self.docs, "This API"),
             page("/docs/assets/{name}", self.docs_asset, "A file of the page"),
             Endpoint(
@@ -105,6 +114,10 @@ class Pages:
     async def index(self, request: Request) -> HTTPResponse:
         """Answer with the page of live streams."""
         return self._index.response(request)
+
+    async def login(self, _request: Request) -> HTTPResponse:
+        """Send the browser, which knows the admin token from here on, to the page of live streams."""
+        return HTTPResponse(status=302, headers={"location": "/", "cache-control": "no-store"})
 
     async def docs(self, request: Request) -> HTTPResponse:
         """Answer with the API's page."""

@@ -10,8 +10,8 @@ from streamkit.access.addresses import is_in
 from streamkit.access.signatures import SIGNATURE_HEADER, is_signed
 from streamkit.settings import Settings
 from streamkit.types import Seconds, UnixTime
-from streamkit.web.access import bearer_token
 from streamkit.web.client import request_address
+from streamkit.web.credentials import bearer_token
 from streamkit.web.params import query_text
 from streamkit.web.problems import ApiError
 

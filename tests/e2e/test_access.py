@@ -1,4 +1,4 @@
-"""Who may publish, with the real nginx-rtmp: keys, tokens, and that nobody finds a secret afterwards."""
+"""Who may do what, with the real nginx-rtmp: keys, tokens, and that nobody finds any secret afterwards."""
 
 import subprocess
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 from e2e_production import STREAMKIT, Production
 from servers import tools
@@ -16,17 +17,23 @@ from servers.s3 import S3Server
 from streamkit.access.tokens import Purpose, make_token
 from streamkit.types import StreamKey
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 STREAM = "paid"
 WEBHOOK_SECRET, TOKEN_SECRET = "known-to-nginx-and-to-us", "what all tokens are signed with"
+ADMIN_TOKEN, ENCRYPTION_SECRET = "for-operators-only", "what all keys are made from"
 CONFIGURATION = f"""
 server: {{host: 127.0.0.1, shutdown_deadline: 30.0}}
 hls: {{segment_duration: 1.0, window: 8.0}}
 sessions: {{reconnect_window: 0.0}}
 default_ladder: copy
-encryption: {{token_secret: {TOKEN_SECRET}}}
-access: {{publish: key_or_token, webhook_addresses: [127.0.0.1], webhook_secret: {WEBHOOK_SECRET}}}
+encryption: {{method: aes-128, secret: {ENCRYPTION_SECRET}, token_secret: {TOKEN_SECRET}}}
+access:
+  publish: key_or_token
+  playback: token
+  webhook_addresses: [127.0.0.1]
+  webhook_secret: {WEBHOOK_SECRET}
+  admin_token: {ADMIN_TOKEN}
 log: {{level: DEBUG}}
 """
 
@@ -46,6 +53,7 @@ def guarded(
         CONFIGURATION,
         f"?secret={WEBHOOK_SECRET}",
     )
+    production.client.headers["Authorization"] = f"Bearer {ADMIN_TOKEN}"
     production.start()
     yield production
     production.close()
@@ -62,6 +70,10 @@ def keys(production: Production, *arguments: str) -> str:
 
 def token(*, lives: float, stream: str = STREAM) -> str:
     return make_token(TOKEN_SECRET.encode(), StreamKey(stream), int(time.time() + lives), Purpose.PUBLISH)
+
+
+def as_player(production: Production, path: str, shown: str) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{production.port}{path}", params={"token": shown}, timeout=10)
 
 
 def test_only_keys_and_tokens_that_hold_publish_and_none_of_them_is_found_afterwards(
@@ -91,9 +103,19 @@ def test_only_keys_and_tokens_that_hold_publish_and_none_of_them_is_found_afterw
 
     rows = [row for table in ("streams", "sessions", "publish_keys") for row in guarded.rows(f"SELECT * FROM {table}")]
     bucket = [path.read_bytes() for path in guarded.bucket.rglob("*") if path.suffix in (".m3u8", ".json")]
-    answers = [guarded.client.get(path).text for path in ("/stats", "/streams", f"/streams/{STREAM}", "/ready")]
+    paths = ("/stats", "/streams", f"/streams/{STREAM}", "/ready", f"/hls/{STREAM}/playlist.m3u8", "/docs/openapi.json")
+    answers = [guarded.client.get(path).text for path in paths]
+    answers += [as_player(guarded, path, expired).text for path in paths]
+    play = make_token(TOKEN_SECRET.encode(), StreamKey(STREAM), int(time.time()) + 600)
+    address = f"/hls/{STREAM}/playlist.m3u8"
+    assert as_player(guarded, address, expired).status_code == 401
+    playlist = as_player(guarded, address, play)
+    assert playlist.status_code == 200
+    assert play in playlist.text
     journals = [path.read_bytes() for path in (guarded.hls_folder / ".streamkit").rglob("*") if path.is_file()]
     said = f"{guarded.log()} {rows} {bucket} {answers} {journals} {stranger.text}"
-    secrets = (key.partition("-")[2], good, expired, wrong, WEBHOOK_SECRET, TOKEN_SECRET)
+    secrets = [key.partition("-")[2], good, expired, wrong, play]
+    secrets += [WEBHOOK_SECRET, TOKEN_SECRET, ADMIN_TOKEN, ENCRYPTION_SECRET]
+    secrets += [guarded.environment[name] for name in ("DB_PASSWORD", "MINIO_SECRET_KEY")]
     assert "Refused a publisher" in said
     assert [secret for secret in secrets if secret in said] == []

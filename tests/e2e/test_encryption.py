@@ -45,7 +45,7 @@ ladders:
     renditions:
       - {{name: 240p, height: 240, video_bitrate: 250k, preset: ultrafast}}
 streams:
-  - {{match: cmaf, ladder: cmaf}}
+  - {{match: cmaf, ladder: cmaf, playback: token}}
 """
 
 
@@ -105,7 +105,7 @@ class Encrypted:
         return done.stdout.strip()
 
     def playlist(self, key: str, name: str = "240p.m3u8") -> str:
-        answer = self.client.get(f"/hls/{key}/{name}")
+        answer = self.client.get(f"/hls/{key}/{name}", headers={"Authorization": f"Bearer {self.token(key)}"})
         return answer.text if answer.status_code == 200 else ""
 
     def wait_for(self, segments: int) -> None:
@@ -196,6 +196,15 @@ def test_without_a_token_for_the_stream_nobody_gets_keys(service: Encrypted, ffm
     url = f"{service.site}/hls/paid/playlist.m3u8?token={service.token('cmaf')}"
     code, pictures, _ = play(ffmpeg_path, url, patience=3)
     assert (code != 0, pictures) == (True, 0)
+
+
+def test_without_a_token_nobody_gets_the_playlists_of_a_stream_that_asks_for_one(service: Encrypted) -> None:
+    for name in ("playlist.m3u8", "240p.m3u8"):
+        address = f"/hls/cmaf/{name}"
+        assert service.client.get(address).status_code == 401
+        assert service.client.get(address, params={"token": service.token("paid")}).status_code == 403
+        assert service.client.get(address, params={"token": service.token("cmaf")}).status_code == 200
+        assert service.client.get(f"/hls/paid/{name}").status_code == 200
 
 
 def decoded(data: bytes, container: str) -> int:

@@ -25,7 +25,11 @@ KEY = make_key(bytes(range(37)))
 def settings_with(folder: Path, **access: Any) -> Settings:
     """Return settings with this `access` section and a secret for tokens."""
     access = {name: tuple(value) if isinstance(value, list) else value for name, value in access.items()}
-    secrets = {name: SecretStr(access.pop(name)) for name in ("callback_secret", "webhook_secret") if name in access}
+    secrets = {
+        name: SecretStr(access.pop(name))
+        for name in ("callback_secret", "webhook_secret", "admin_token")
+        if name in access
+    }
     return Settings(
         hls=HlsSettings(output_dir=folder),
         access=AccessSettings(**access, **secrets),

@@ -19,12 +19,13 @@ let over = false; // it was played to its end
 async function poll() {
   try {
     const answer = await fetch("/stats", { headers: { accept: "application/json" } });
+    if (answer.status === 401) throw new Error("it is for operators, who log in at /login");
     if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
     const stats = await answer.json();
     streams = stats.streams;
     showTrouble(stats.note || "");
   } catch (error) {
-    showTrouble(`The list may be old: ${error instanceof TypeError ? "the service cannot be reached" : error.message}.`);
+    showTrouble(`The list may be old or empty: ${error instanceof TypeError ? "the service cannot be reached" : error.message}.`);
   }
   if (!chosen && streams.length) choose(streams.find((stream) => stream.playlist_url)?.stream_key || "", false);
   show();
@@ -133,7 +134,7 @@ function playWithHlsJs(url) {
 }
 
 function sentence(status, details) {
-  if (status === 401 || status === 403) return "This stream is encrypted: open this page with &token= and a token for it.";
+  if (status === 401 || status === 403) return "This stream needs a token: open this page with &token= and a token for it.";
   if (status === 404) return "This stream is not live yet. The player starts by itself when it is.";
   if (status === 422) return "This is not a valid stream key.";
   if (status === 503) return "The recording cannot be reached now. Trying again …";
