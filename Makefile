@@ -3,10 +3,12 @@
 PYTHON ?=
 PUBLISH ?= 1
 WORKERS ?= 3
+SECONDS ?= 3600
+SEED ?= 1
 HLSJS := streamkit/web/static/vendor/hls.min.js
 SOURCES := streamkit actors migrations tests benchmarks
 
-.PHONY: help setup setup-dev run test lint format bench clean
+.PHONY: help setup setup-dev run test soak lint format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -21,6 +23,10 @@ run: setup  ## start StreamKit with everything embedded, and publish a test patt
 test: setup-dev  ## install what the tests need, start real servers, run every test, stop the servers
 	scripts/install-test-tools
 	.venv/bin/pytest -n $(WORKERS) $(ARGS)
+
+soak: setup-dev  ## let streams come and go while everything breaks at random: SECONDS=3600 SEED=1
+	scripts/install-test-tools
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) .venv/bin/pytest -s tests/chaos/test_soak.py $(ARGS)
 
 lint: setup-dev  ## style and types
 	.venv/bin/ruff check .

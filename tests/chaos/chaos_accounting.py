@@ -67,7 +67,8 @@ def account(chaos: Chaos, key: str, session: str, ledger: Ledger) -> Account:
     closed = frozenset(name for name in ledger.closed if f"_{session}_" in name)
     differ = sorted(closed.symmetric_difference(playlist.uris))
     assert not differ, f"closed, or in the playlist of the whole broadcast, but not both: {differ}; {playlist.entries}"
-    assert [entry.sequence for entry in playlist.entries] == list(range(len(playlist.entries)))
+    numbers = [entry.sequence for entry in playlist.entries]
+    assert numbers == list(range(playlist.sequence, playlist.sequence + len(numbers)))
     assert stored.keys() | lost == closed, f"vanished: {sorted(closed - lost - stored.keys())}"
     different = [name for name, data in stored.items() if checksum(data) != ledger.closed[name]]
     assert not different, f"uploaded with other bytes: {different}"
