@@ -100,6 +100,7 @@ def test_a_key_counts_for_its_stream_until_it_expires_or_is_revoked(kept: Any, c
         (make_token(b"another secret", DEMO, SOON, Purpose.PUBLISH), "token_refused"),
         (make_token(TOKEN_SECRET.encode(), DEMO, 1_000_000_000, Purpose.PUBLISH), "token_expired"),
     ],
+    ids=["good", "none", "junk", "to play", "of another stream", "of another secret", "expired"],
 )
 def test_a_token_is_asked_for(token: str | None, code: str, tmp_path: Path) -> None:
     arguments = {} if token is None else {"token": token}

@@ -77,6 +77,7 @@ def test_a_token_in_the_publish_url_lets_the_publisher_on(server: str, serve: Se
         (f"token={token(purpose=Purpose.PLAY)}", "token_refused"),
         (f"token={token(lives=-5)}", "token_expired"),
     ],
+    ids=["none", "junk", "of another stream", "to play", "expired"],
 )
 def test_without_a_good_token_the_supervisor_hears_of_nobody(
     server: str, argument: str, code: str, serve: Serve
