@@ -54,8 +54,7 @@ class Broadcast:
     """The truth about one stream key. `now` arguments are Unix seconds."""
 
     def __init__(self, key: StreamKey, services: Services, owner: Ref) -> None:
-        self._key = key
-        self._services = services
+        self._key, self._services = key, services
         self._is_kept = services.settings.keep_for(key).archive
         self._clock = SteadyClock(time)  # the ledger's; rows have the system's time
         self._bucket = Bucket(key, services, owner)
@@ -161,7 +160,8 @@ class Broadcast:
 
     def open(self, now: UnixTime, ladder: str) -> None:
         """Open a session, all of which is encoded with this ladder."""
-        self._opened_at = self._started_at = self._started_at or now
+        publish = self._started_at  # or that of the session before, which cannot open another
+        self._opened_at = self._started_at = now if publish is None or publish == self._opened_at else publish
         self._clock = SteadyClock(time)
         self._record(self._ledger.open_session(self._started_at, ladder))
         self._save_stream()

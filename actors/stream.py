@@ -308,7 +308,7 @@ class StreamActor(BaseActor):
             self._life.wait(self._settings.reconnect_window_for(self._key))
             self._ask_for_publisher()
         else:
-            logger.info("Tidying up: %d objects are not in the store", self._broadcast.pending, extra=self._extra)
+            logger.info("Storing what the last service left of an ended broadcast", extra=self._extra)
             self._life.enter(StreamState.ENDED)
             self._life.end()
             tell(self.parent, StreamSettled(key=self._key, publish=self._publish))

@@ -131,11 +131,14 @@ def test_a_broadcast_in_another_container_than_now_configured_ends_and_a_new_one
     settings = world.services.settings
     hls = settings.hls.model_copy(update={"segment_format": SegmentFormat.MPEGTS})
     world.services.settings = settings.model_copy(update={"hls": hls})
+    world.clock.now += 3600
     world.actor = world.new_actor()
     world.tell(RecoverStream(publish=0, source=SourceKind.PULL))
     world.tell(FolderScanned(run=world.watchers[-1].of(WatchRun)[-1].run))
     world.detect()
     assert world.snapshot.session != before
+    ended, begun = world.database.of(SaveSession)[0], world.database.of(SaveSession)[-1]
+    assert begun.started_at == world.clock.time() > ended.started_at, "an hour later"
     assert [row for row in world.database.of(SaveSession) if row.session == before][-1].state is StreamState.ENDED
     world.segment(2)
     assert world.snapshot.state is StreamState.LIVE
