@@ -94,7 +94,7 @@ FILE = b'<!DOCTYPE rtmp [<!ENTITY a SYSTEM "file:///etc/passwd">]><rtmp>&a;</rtm
         (parse_mediamtx, b'{"pageCount": 2, "items": []}', "more paths than the 10000"),
         (parse_mediamtx, b'{"pageCount": "1", "items": []}', "more paths than the 10000"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_page_that_is_not_the_servers_is_refused_in_one_sentence(parse: Parser, page: bytes, says: str) -> None:
     with pytest.raises(RtmpStatusError, match=says):
