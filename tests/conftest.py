@@ -30,7 +30,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest when several processes share the tests out."""
+    """Begin with what takes longest when several processes share the tests out; they must agree on the names."""
+    sharing.check_names(item.nodeid for item in items)
     if "PYTEST_XDIST_WORKER" in os.environ:
         sharing.in_turn(items)
 

@@ -1,7 +1,7 @@
 """What the processes of `make test` share."""
 
 import pytest
-from servers.sharing import chain
+from servers.sharing import chain, check_names
 
 
 @pytest.mark.parametrize("path", ["tests/test_cli.py", "tests/e2e/test_embedded.py", "tests/e2e/test_production.py"])
@@ -17,3 +17,12 @@ def test_broadcasts_that_go_by_the_clock_do_not_overlap() -> None:
 def test_everything_else_is_as_many_chains_as_files() -> None:
     paths = ["tests/e2e/test_production.py", "tests/e2e/test_embedded.py", "tests/test_cli.py", "tests/hls/test_a.py"]
     assert len({chain(f"{path}::test") for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize(
+    "parameter", ["<function parse at 0x7f4280176fc0>", "?token=1795398722.kvwe5jZ"], ids=["address", "moment"]
+)
+def test_a_name_that_differs_from_process_to_process_is_refused(parameter: str) -> None:
+    check_names(["tests/test_cli.py::test_fine[a-0x1F-1234-20260101]"])
+    with pytest.raises(pytest.UsageError, match="in every process: give its parameters `ids`"):
+        check_names([f"tests/test_cli.py::test_one[{parameter}]"])

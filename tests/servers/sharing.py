@@ -1,5 +1,7 @@
 """How a run in several processes (`make test`) shares the tests out: which stay together, and which begin first."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -33,6 +35,13 @@ def chain(nodeid: str) -> str:
     if not path.startswith(WHOLE_SERVICE):
         return path
     return "encoding" if path.endswith(ENCODING) else "real time"
+
+
+def check_names(nodeids: Iterable[str]) -> None:
+    """Raise UsageError for a test whose name holds an address in memory or a moment: every process has its own."""
+    wrong = next((one for one in nodeids if re.search(r"\bat 0x[0-9a-f]{6,}|(?<!\d)1[789]\d{8}(?!\d)", one)), None)
+    if wrong:
+        raise pytest.UsageError(f"{wrong} is called otherwise in every process: give its parameters `ids`")
 
 
 def in_turn(items: list[pytest.Item]) -> None:
