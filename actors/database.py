@@ -14,9 +14,7 @@ The actor's thread only keeps state. At most one piece of work is under way in t
 at the result and starts the next with all that came meanwhile. What fails is kept and tried again.
 """
 
-import asyncio
 import concurrent.futures
-import contextlib
 import logging
 import random
 import time
@@ -26,6 +24,7 @@ from typing import Any, Final, TypeVar
 
 import pykka
 
+from actors.answering import answer_question
 from actors.base import BaseActor, Ref, tell
 from actors.timers import Timers
 from streamkit.backoff import Backoff
@@ -73,7 +72,6 @@ FIRST_RETRY: Final = Seconds(0.1)
 RETRY_LIMIT: Final = Seconds(2.0)
 FEWEST_SEGMENTS: Final = 50  # in a piece of work, however slow the database is
 GATHER: Final = Seconds(0.2)  # a piece of work costs about 1 ms of CPU, a row in it 0.02 ms
-SEE_OWN_ROWS: Final = Seconds(0.5)  # how long a question waits for rows that are being written
 STOP_GRACE: Final = Seconds(1.0)  # for what is under way when the actor stops
 DROP_REPORT: Final = Seconds(60.0)
 
@@ -225,7 +223,7 @@ class DatabaseActor(BaseActor):
         self._gathered_at = 0.0
         self._wake()
         loop = self._running_loop
-        return loop.submit(_answer(question, loop, after=self._flight))
+        return loop.submit(answer_question(question, loop, after=self._flight))
 
     # ---- work
 
@@ -336,28 +334,3 @@ class DatabaseActor(BaseActor):
         if self._loop is None:
             raise RuntimeError("the actor was not started")
         return self._loop
-
-
-async def _answer(
-    question: Callable[[], Coroutine[Any, Any, T]],
-    loop: LoopThread,
-    *,
-    after: concurrent.futures.Future[Outcome] | None,
-) -> T:
-    """Answer when `after` is done, whatever came of it, so that the rows saved before the question are seen."""
-    try:
-        if after is not None:
-            await _wait_for(after)
-        return await question()
-    except asyncio.CancelledError:
-        if not loop.is_stopping:  # who asked waits no longer
-            raise
-        raise DatabaseUnavailableError("the database is not used any more: the service is stopping") from None
-
-
-async def _wait_for(work: concurrent.futures.Future[Outcome]) -> None:
-    done, loop = asyncio.Event(), asyncio.get_running_loop()
-    work.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SEE_OWN_ROWS):
-            await done.wait()
