@@ -19,10 +19,7 @@ def test_everything_else_is_as_many_chains_as_files() -> None:
     assert len({chain(f"{path}::test") for path in paths}) == len(paths)
 
 
-@pytest.mark.parametrize(
-    "parameter", ["<function parse at 0x7f4280176fc0>", "?token=1795398722.kvwe5jZ"], ids=["address", "moment"]
-)
-def test_a_name_that_differs_from_process_to_process_is_refused(parameter: str) -> None:
-    check_names(["tests/test_cli.py::test_fine[a-0x1F-1234-20260101]"])
+def test_a_name_that_differs_from_process_to_process_is_refused() -> None:
+    check_names(["tests/test_cli.py::test_fine[a-0x1F-1795361760]"])
     with pytest.raises(pytest.UsageError, match="in every process: give its parameters `ids`"):
-        check_names([f"tests/test_cli.py::test_one[{parameter}]"])
+        check_names(["tests/test_cli.py::test_one[<function parse at 0x7f4280176fc0>]"])

@@ -38,8 +38,8 @@ def chain(nodeid: str) -> str:
 
 
 def check_names(nodeids: Iterable[str]) -> None:
-    """Raise UsageError for a test whose name holds an address in memory or a moment: every process has its own."""
-    wrong = next((one for one in nodeids if re.search(r"\bat 0x[0-9a-f]{6,}|(?<!\d)1[789]\d{8}(?!\d)", one)), None)
+    """Raise UsageError for a test whose name holds an address in memory: every process has its own."""
+    wrong = next((one for one in nodeids if re.search(r"\bat 0x[0-9a-f]{6,}", one)), None)
     if wrong:
         raise pytest.UsageError(f"{wrong} is called otherwise in every process: give its parameters `ids`")
 
