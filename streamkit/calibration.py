@@ -22,6 +22,7 @@ from streamkit.errors import EncoderNotFoundError
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.encoders import EFFORTS
+from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.ladder import plan_renditions
 from streamkit.presets import Capacity, Measure, describe_auto, has_auto, reference_source, with_effort, work
 from streamkit.settings import Settings
@@ -152,7 +153,12 @@ class _Bench:
         with open(clip or os.devnull, "rb") as stdin, log.open("wb") as stderr:
             began = time.monotonic()
             process = subprocess.Popen(
-                _yielding(argv), stdin=stdin, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+                _yielding(argv),
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+                env=ffmpeg_environment(),
             )
             code, busy = self._wait(process, began + CLIP_TIMEOUT)
         if self._is_cancelled():

@@ -33,9 +33,9 @@ from streamkit.calibrator import Calibrator
 from streamkit.database.backlog import Backlog
 from streamkit.database.connection import database_url
 from streamkit.database.migrate import current_revision
+from streamkit.demo_publisher import publish_demo
 from streamkit.errors import ActorUnavailableError, ConfigError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
-from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.offer import check_ladders
 from streamkit.ffmpeg.slates import check_slates
@@ -65,7 +65,6 @@ from streamkit.web.gate import publish_gate
 logger = logging.getLogger(__name__)
 
 DEMO_KEY = StreamKey("demo")
-DEMO_PAUSE = Seconds(1.0)
 ACCEPT_TIMEOUT = Seconds(2.0)
 FLUSH_DEADLINE, HURRIED_FLUSH = Seconds(5.0), Seconds(0.5)
 HURRIED = 5
@@ -258,22 +257,8 @@ class Service:
         return "\n".join(lines)
 
     async def _publish_demo(self) -> None:
-        """Publish the test pattern until cancelled, again and again when somebody ends it."""
         rtmp, host = self._settings.rtmp, host_in_urls(self._settings.server.host)
-        argv = build_demo_argv(self._ffmpeg.path, f"rtmp://{host}:{rtmp.port}/{rtmp.app}/{DEMO_KEY}")
-        nothing = asyncio.subprocess.DEVNULL
-        while True:
-            process = await asyncio.create_subprocess_exec(
-                *argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-            )
-            try:
-                await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-                    await process.wait()
-            logger.warning("The test pattern's publisher ended, it starts again", extra={"key": DEMO_KEY})
-            await asyncio.sleep(DEMO_PAUSE)
+        await publish_demo(self._ffmpeg.path, f"rtmp://{host}:{rtmp.port}/{rtmp.app}/{DEMO_KEY}", DEMO_KEY)
 
     def listen_for_signals(self, *, drain: bool) -> Callable[[Any], Any]:
         """Return the listener that lets SIGUSR2 drain the service, or drains it now."""

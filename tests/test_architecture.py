@@ -90,3 +90,13 @@ def test_only_the_bridge_and_the_actors_know_pykka(source: str) -> None:
 def test_no_file_is_much_over_350_lines(source: str) -> None:
     limit = 800 if source == "streamkit/messages.py" else 360  # every message in one file, for the newcomer
     assert len((ROOT / source).read_text().splitlines()) <= limit
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_process_inherits_the_passwords_of_the_service(source: str) -> None:
+    tree = ast.parse((ROOT / source).read_text())
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name in ("subprocess.run", "subprocess.Popen", "asyncio.create_subprocess_exec"):
+            given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            assert given.get("env") == "ffmpeg_environment()", f"{source}:{call.lineno}"

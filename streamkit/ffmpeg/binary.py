@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import imageio_ffmpeg
 
 from streamkit.errors import EncoderNotFoundError
+from streamkit.ffmpeg.environment import ffmpeg_environment
 
 OLDEST_VERSION = (5, 1)
 """The first with -fps_mode; everything is tested with it and with FFmpeg 9."""
@@ -106,6 +107,7 @@ def _run(path: str, option: str) -> str:
         result = subprocess.run(
             [path, "-hide_banner", option],
             stdin=subprocess.DEVNULL,
+            env=ffmpeg_environment(),
             capture_output=True,
             text=True,
             errors="replace",

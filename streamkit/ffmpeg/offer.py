@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from streamkit.errors import ConfigError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import RUN_TIMEOUT, FfmpegInfo
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_name, pixel_format
+from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.settings_ladder import LadderSettings
 from streamkit.types import Rendition, RenditionName
 
@@ -49,7 +50,13 @@ def _try(name: str, ffmpeg: FfmpegInfo, device: str) -> None:
     argv += ["-c:v", name, "-frames:v", "1", "-f", "null", "-"]
     try:
         result = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=RUN_TIMEOUT, check=False
+            argv,
+            env=ffmpeg_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=RUN_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EncoderNotFoundError(f"a ladder asks for {name}, and FFmpeg cannot be tried with it: {error}") from error

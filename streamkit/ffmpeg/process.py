@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streamkit.errors import EncoderNotFoundError
+from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.ffmpeg.leftovers import reap_leftovers, start_time
 from streamkit.ffmpeg.progress import LogRing, Progress, ProgressParser
 
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 READ_SIZE = 65_536
 LINE_BOUND = 8_192
 """Bytes after which a line without an end is taken as a line."""
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ")
-_QUIET = {"SVT_LOG": "1"}  # SVT-AV1 writes to standard error by itself: of its messages only errors are worth a line
 
 
 class EncoderListener(Protocol):
@@ -79,8 +78,7 @@ class EncoderProcess:
                 # Its own group: a Ctrl-C in our terminal must not end FFmpeg before we flush its last segment. But
                 # our session: between sessions Linux divides the processors without a look at niceness.
                 process_group=0,
-                # No password of ours is readable in its environment.
-                env={**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, **_QUIET},
+                env=ffmpeg_environment(),
             )
         except OSError as error:
             raise EncoderNotFoundError(f"FFmpeg cannot be started ({argv[0]}): {error.strerror}") from error

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamkit.errors import ConfigError
+from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.settings import Settings
 
@@ -37,7 +38,7 @@ def _decodes(ffmpeg: str, path: str, stream: str) -> bool:
     argv = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]
     argv += ["-map", stream, frames, "1", "-f", "null", "-"]
     try:
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=TIMEOUT)
+        done = subprocess.run(argv, env=ffmpeg_environment(), capture_output=True, check=False, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -27,9 +27,10 @@ TOLERANCE = 2 * TARGET
 
 YOUNG = "Chromium with mpegts"
 FAULT_OF_ITS_OWN = "3: PipelineStatus::CHUNK_DEMUXER_ERROR_APPEND_FAILED: Parsed buffers not in DTS sequence"
-"""Chromium's own player sometimes gives up so when it goes on after the reconnect in MPEG-TS. In the segments that it
-was given every timestamp was in order, within and across segments, and equal in both renditions; hls.js in the same
-browser, FFmpeg and GStreamer played them. It may fail in this way alone, and in fMP4 not at all."""
+"""Chromium 156's own player gives up so in MPEG-TS when the newest segment is short, as the last one before a reconnect
+may be: it fetches that segment again at the next reload of a playlist with dates, and its parser refuses to be given
+the same frames twice. It does so with playlists and segments of FFmpeg's own muxer too (12 of 12 times with a last
+segment of 0.78 s and dates, never without dates or with one of 1.1 s). It may fail in this way alone, in fMP4 never."""
 
 
 @pytest.fixture
