@@ -287,7 +287,10 @@ class Supervisor(BaseActor):
         for key in found.departed:
             tell(self._entries[key].ref, EndPublish(publish=self._entries[key].publish, if_silent=True))
         for key, publisher in found.arrived:
-            self._publish(PublishStream(key=key, publisher=publisher))
+            if self._services.settings.publish_mode_for(key) == "open":
+                self._publish(PublishStream(key=key, publisher=publisher))
+            else:  # the status page does not show what it would have to show
+                logger.warning("Somebody publishes whom no webhook announced; it is not let in", extra={"key": key})
 
     def _idle(self, message: StreamIdle) -> None:
         entry = self._current(message.key, message.publish)

@@ -88,7 +88,14 @@ class DatabaseUnavailableError(StreamKitError):
 
 
 class AuthorizationUnavailableError(StreamKitError):
-    """Nobody can say now whether a publisher may go on."""
+    """Nobody can say now whether a publisher may go on.
+
+    `too_many`: because too many ask, which whoever asks can bring about, and not because of an outage.
+    """
+
+    def __init__(self, message: str, *, too_many: bool = False) -> None:
+        super().__init__(message)
+        self.too_many = too_many
 
 
 class ActorUnavailableError(StreamKitError):

@@ -38,8 +38,8 @@ class AccessSettings(Section):
     publish: PublishMode = "open"
     """Who may publish: everybody, who has the stream's publish key or a token for it, or whom `callback_url` lets."""
     outage: Outage = "known"
-    """Who may publish while the database (for keys) or `callback_url` does not answer: nobody, who was let in with the
-    same arguments since the start, everybody."""
+    """Who may publish while the database (for keys) or `callback_url` does not answer: nobody, who was let in from
+    the same address with the same arguments since the start, everybody."""
     callback_url: str = Field(
         default="",
         pattern=r"^$|^https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?$",

@@ -18,6 +18,7 @@ WORKERS, MOST_WAITING = 4, 64
 DEADLINE = Seconds(8.0)
 """Seconds for all attempts together: publishers give up after about ten seconds of silence."""
 PAUSE = Seconds(0.2)
+_TOO_MANY = 429
 
 
 class AuthCallback:
@@ -40,7 +41,7 @@ class AuthCallback:
     async def may_publish(self, request: PublishRequest) -> bool:
         """Return what the URL says: 2xx yes, 4xx no. Raises AuthorizationUnavailableError for everything else."""
         if not self._places.acquire(blocking=False):
-            raise AuthorizationUnavailableError("too many publishers wait for access.callback_url")
+            raise AuthorizationUnavailableError("too many publishers wait for access.callback_url", too_many=True)
         body = _body(request)
         try:
             async with asyncio.timeout(DEADLINE):
@@ -51,21 +52,21 @@ class AuthCallback:
             self._places.release()
 
     async def _ask(self, body: bytes) -> bool:
-        loop, problem = asyncio.get_running_loop(), ""
+        loop, problem, status = asyncio.get_running_loop(), "", 0
         for attempt in range(self._attempts):
             if attempt:
                 await asyncio.sleep(PAUSE * attempt)
             try:
                 status = await loop.run_in_executor(self._pool, self._post, body)
             except urllib3.exceptions.HTTPError as error:
-                problem = f"could not be asked ({type(error).__name__})"
+                problem, status = f"could not be asked ({type(error).__name__})", 0
                 continue
             if 200 <= status < 300:
                 return True
             if 400 <= status < 500 and status not in (408, 429):
                 return False
             problem = f"answered {status}, which is neither 2xx nor 4xx"
-        raise AuthorizationUnavailableError(f"access.callback_url {problem}")
+        raise AuthorizationUnavailableError(f"access.callback_url {problem}", too_many=status == _TOO_MANY)
 
     def _post(self, body: bytes) -> int:
         headers = {"Content-Type": "application/json", "User-Agent": "StreamKit"}

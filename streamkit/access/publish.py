@@ -76,6 +76,7 @@ class PublishGate:
 
     async def _ask_callback(self, request: PublishRequest) -> None:
         if self._callback is None or not await self._callback.may_publish(request):
+            self._known.forget(request)
             raise _RefusedError("publish_refused", f"{request.key} may not be published: access.callback_url says so")
         self._known.add(request, FOREVER)
 
@@ -107,6 +108,8 @@ class PublishGate:
 
     def _in_an_outage(self, request: PublishRequest, error: Exception) -> PublishAnswer | None:
         policy = self._settings.access.outage
+        if isinstance(error, AuthorizationUnavailableError) and error.too_many:
+            policy = "refuse"  # else whoever asks often enough makes the outage that lets it in
         is_let_in = policy == "accept" or (policy == "known" and self._known.has(request))
         verdict = "let in" if is_let_in else "refused"
         logger.warning(
@@ -126,7 +129,7 @@ def _open_callback(settings: Settings) -> "AuthCallback | None":
 
 
 class KnownPublishers:
-    """Who was let in, by a digest of stream and arguments; the last MOST_KNOWN of them. For any thread."""
+    """Who was let in, by a digest of stream, address and arguments; the last MOST_KNOWN of them. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -152,5 +155,11 @@ class KnownPublishers:
 
 
 def _digest(request: PublishRequest) -> bytes:
-    said = "\0".join([request.key, *(f"{name}={value}" for name, value in sorted(request.arguments.values.items()))])
+    said = "\0".join(
+        [
+            request.key,
+            request.address or "",
+            *(f"{name}={value}" for name, value in sorted(request.arguments.values.items())),
+        ]
+    )
     return sha256(said.encode("utf-8", errors="replace")).digest()

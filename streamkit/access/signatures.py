@@ -2,8 +2,8 @@
 
     X-StreamKit-Signature: t=1790000000,v1=HEX
 
-HEX is HMAC-SHA256 of "1790000000." and the body under the shared secret. The time keeps an old request from being sent
-again.
+HEX is HMAC-SHA256 of "1790000000." and the body under the shared secret. The time keeps a request from
+being sent again once it is older than the tolerance.
 """
 
 import hmac

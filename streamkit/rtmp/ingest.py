@@ -206,6 +206,7 @@ class IngestConnection(RtmpConnection):
         self._server = server
         self._publication: Publication | None = None
         self._asked: PublishRequest | None = None
+        self._withdrew = False  # a question that nobody has answered yet
         self._address = sock.getpeername()[0]
         self._greeted = self._connected = False
         self._idle: asyncio.TimerHandle | None = None
@@ -293,7 +294,7 @@ class IngestConnection(RtmpConnection):
         self.command("_result", arguments[0], {"fmsVer": "FMS/3,0,1,123", "capabilities": 31}, answer)
 
     def _publish(self, name: str) -> None:
-        if self._publication is not None or self._asked is not None or not self._connected:
+        if self._publication is not None or self._asked is not None or self._withdrew or not self._connected:
             raise RtmpProtocolError("the publisher publishes twice, or before it connects")
         name, _, arguments = name.partition("?")
         try:
@@ -313,6 +314,7 @@ class IngestConnection(RtmpConnection):
         self.command("onStatus", 0, None, _info(level, code, description), stream_id=_STREAM_ID)
 
     def _end(self, error: str | None) -> None:
+        self._withdrew = self._withdrew or self._asked is not None
         publication, self._publication, self._asked = self._publication, None, None
         if publication is not None:
             self._server.unpublish(publication, error)

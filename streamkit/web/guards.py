@@ -35,7 +35,8 @@ class Guards:
         """Return when the request may go on. Raises ApiError: 429, 401 or 403."""
         # A request without a route, to nowhere, is counted all the same.
         audience = getattr(request.route.ctx, "audience", None) if request.route is not None else None
-        self._count(request, self._players if audience is Audience.PLAYERS else self._others)
+        if audience is not Audience.RTMP_SERVERS:  # one address tells of every publisher
+            self._count(request, self._players if audience is Audience.PLAYERS else self._others)
         if request.method == "OPTIONS":  # which carries no credentials
             return
         if audience is Audience.OPERATORS:

@@ -5,6 +5,7 @@ Everything is real (actors, watchdog, upload threads, SQLite, a store in a folde
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,14 +27,14 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallSe
         yield made
 
 
-def descriptors() -> list[str]:
-    found = []
+def descriptors() -> Counter[str]:
+    found: Counter[str] = Counter()
     for number in os.listdir("/proc/self/fd"):
         try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
+            found[os.readlink(f"/proc/self/fd/{number}")] += 1
         except FileNotFoundError:  # the one that lists them
             continue
-    return sorted(found)
+    return found
 
 
 def test_a_thousand_publishes_that_come_and_go_leave_nothing_behind(
@@ -63,8 +64,8 @@ def test_a_thousand_publishes_that_come_and_go_leave_nothing_behind(
     for _ in range(CYCLES // KEYS):
         cycle()
     wait_until(forgotten, timeout=WAIT)
-    wait_until(lambda: threading.active_count() == threads, timeout=WAIT)
-    wait_until(lambda: descriptors() == open_files, timeout=WAIT)
+    wait_until(lambda: threading.active_count() <= threads, timeout=WAIT)
+    wait_until(lambda: not descriptors() - open_files, timeout=WAIT)  # what earlier tests left may go meanwhile
     assert descendants({os.getpid()}) == children
     assert not service.services.watch._watches
     output = service.services.settings.hls.output_dir
