@@ -259,6 +259,35 @@ def test_who_was_let_in_goes_on_while_the_operator_s_url_is_down(operator: AuthS
     gate.close()
 
 
+def test_who_was_refused_is_not_known_any_more(operator: AuthServer, tmp_path: Path) -> None:
+    gate = gate_of(tmp_path, publish="callback", callback_url=operator.url, callback_retries=0)
+    assert ask(gate, user="one") == ""
+    operator.answer = lambda _: 403
+    assert ask(gate, user="one") == "publish_refused"
+    operator.answer = lambda _: 503
+    assert ask(gate, user="one") == "authorization_unavailable"
+    gate.close()
+
+
+def test_another_address_is_another_publisher(operator: AuthServer, tmp_path: Path) -> None:
+    gate = gate_of(tmp_path, publish="callback", callback_url=operator.url, callback_retries=0)
+    here, there = (PublishRequest(key=DEMO, address=address) for address in ("192.0.2.7", "192.0.2.8"))
+    assert asyncio.run(gate.refusal(here)) is None
+    operator.answer = lambda _: 503
+    assert asyncio.run(gate.refusal(here)) is None
+    assert asyncio.run(gate.refusal(there)) is not None
+    gate.close()
+
+
+def test_asking_too_often_is_no_outage_that_lets_anybody_in(operator: AuthServer, tmp_path: Path) -> None:
+    operator.answer = lambda _: 429
+    gate = gate_of(tmp_path, publish="callback", callback_url=operator.url, callback_retries=0, outage="accept")
+    assert ask(gate) == "authorization_unavailable"
+    operator.answer = lambda _: 503
+    assert ask(gate) == ""
+    gate.close()
+
+
 def test_more_publishers_than_can_wait_are_turned_away_at_once(operator: AuthServer, tmp_path: Path) -> None:
     released = threading.Event()
     operator.answer = lambda _: 200 if released.wait(60) else 500

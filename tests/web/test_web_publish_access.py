@@ -225,6 +225,14 @@ def test_a_signature_shows_that_the_secret_is_known(only: bool, serve: Serve) ->
     assert post(front, content=body, params={"secret": SECRET})[0] == (403 if only else 200)
 
 
+def test_the_signature_of_a_body_says_nothing_about_a_query(serve: Serve) -> None:
+    front = serve(webhook_secret=SECRET, webhook_signed=True)
+    event = {"call": "publish", "name": "other"}
+    answer = front.client.request("GET", PATH, params=event, **signed(json.dumps(PUBLISH).encode()))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "webhook_secret")
+    assert front.told_supervisor == []
+
+
 def test_refusals_and_logs_show_no_secret(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     front = serve(webhook_secret=SECRET, publish="token")
