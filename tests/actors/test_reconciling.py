@@ -29,7 +29,7 @@ from streamkit.messages import (
     UnpublishStream,
     Wake,
 )
-from streamkit.settings import Settings
+from streamkit.settings import Settings, StreamRule
 from streamkit.settings_rtmp import RtmpSettings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.types import Seconds, SourceKind, StreamKey, StreamState
@@ -89,6 +89,15 @@ def test_a_publisher_that_is_there_at_start_is_taken_up_without_a_webhook(world:
     world.look()
     world.look(later=60)
     assert [type(message) for message in world.told] == [BeginPublish]
+
+
+def test_a_publisher_that_would_have_to_show_a_key_is_not_taken_up_unseen(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.actor._services.settings = Settings(streams=(StreamRule(match="alice", publish="key"),))
+    world.look()
+    assert not world.streams
+    assert "no webhook announced" in caplog.text
 
 
 def test_its_late_webhook_changes_nothing_and_its_farewell_counts(world: World) -> None:
