@@ -2,22 +2,20 @@
 
 # ruff: noqa: PLC0415 - what a command needs is imported by it, so that --help and --version answer at once
 
-import os
-import re
 import time
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import click
 
 from streamkit import __version__
+from streamkit.cli_config import config
 from streamkit.cli_keys import keys
+from streamkit.cli_ladder import ladder
 from streamkit.cli_options import config_option, load, parse_expiry
 from streamkit.errors import ConfigError, InvalidStreamKeyError, StreamKitError
-from streamkit.types import AudioSource, SourceInfo, VideoSource, parse_stream_key
+from streamkit.types import parse_stream_key
 
-_SOURCE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})@([1-9]\d{0,6}/[1-9]\d{0,6}|[1-9]\d{0,2}(?:\.\d{1,3})?)", re.ASCII)
 OK, WRONG_CONFIGURATION, NOT_AVAILABLE, RULES_BROKEN, INTERRUPTED = 0, 2, 3, 4, 130
 
 _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
@@ -26,6 +24,7 @@ _HELP = """StreamKit: live encoder from RTMP to adaptive HLS on S3.
 Examples:
   streamkit serve --embedded --demo   try it: no other server is needed
   streamkit config check              validate the configuration, show what it comes to
+  streamkit config show --changed     what is configured, and by which variable or line
   streamkit ladder calibrate          measure which presets this machine can afford
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
@@ -74,22 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else OK
 
 
-def _parse_source(_context: click.Context, _parameter: click.Parameter, text: str) -> SourceInfo:
-    """Return a publisher of H.264 in the given size and AAC stereo."""
-    match = _SOURCE.fullmatch(text)
-    if not match:
-        raise click.BadParameter("write it as WIDTHxHEIGHT@FPS, for example 1920x1080@30 or 1280x720@30000/1001")
-    video = VideoSource(codec="h264", width=int(match[1]), height=int(match[2]), fps=Fraction(match[3]))
-    return SourceInfo(video=video, audio=AudioSource(codec="aac", sample_rate=48_000, channels=2))
-
-
 @click.group(help=_HELP)
 @click.version_option(__version__, prog_name="streamkit")
 def cli() -> None:
     """Hold the commands together."""
 
 
-cli.add_command(keys)
+for group in (config, keys, ladder):
+    cli.add_command(group)
 
 
 @cli.command()
@@ -204,85 +195,3 @@ def token(*, key: str, expires: int, publish: bool, path: Path | None) -> None:
         raise ConfigError([f"there is no secret to sign tokens with: set {variable}"])
     purpose = Purpose.PUBLISH if publish else Purpose.PLAY
     click.echo(make_token(secret, parse_stream_key(key), int(time.time()) + expires, purpose))
-
-
-@cli.group()
-def config() -> None:
-    """Look at the configuration."""
-
-
-@config.command()
-@config_option
-@click.option(
-    "--source",
-    default="1920x1080@30",
-    show_default=True,
-    metavar="WxH@FPS",
-    callback=_parse_source,
-    help="What the publisher sends, with AAC stereo; the renditions depend on it.",
-)
-def check(path: Path | None, source: SourceInfo) -> None:
-    """Validate the configuration; show it, the renditions of each ladder and the exact FFmpeg commands.
-
-    \b
-    Examples:
-      streamkit config check
-      streamkit config check --config ladders.yaml --source 1280x720@59.94
-    """
-    from streamkit.calibration import PresetBook
-    from streamkit.config_report import describe
-    from streamkit.ffmpeg.binary import find_ffmpeg
-    from streamkit.ffmpeg.offer import check_ladders
-    from streamkit.ffmpeg.slates import check_slates
-    from streamkit.settings import STATE_FOLDER
-    from streamkit.settings_loader import config_file
-
-    settings = load(path)
-    ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
-    check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
-    file = config_file(os.environ, path)
-    try:
-        check_slates(settings, ffmpeg.path)
-    except ConfigError as error:
-        raise ConfigError([f"{file}: {problem}" for problem in error.problems]) from None
-    click.echo(f"# {file} is valid")
-    presets = PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER)
-    click.echo(describe(settings, source, ffmpeg, presets))
-
-
-@cli.group()
-def ladder() -> None:
-    """Look at the ladders."""
-
-
-@ladder.command()
-@config_option
-@click.option("--ladder", "name", help="Measure this one. Default: every ladder with `preset: auto`.")
-def calibrate(path: Path | None, name: str | None) -> None:
-    """Measure the presets that `preset: auto` chooses from on this machine, with the FFmpeg at hand.
-
-    It takes some seconds of all processors for each ladder; run it while no stream runs. A service that runs already
-    reads what was measured at its next start.
-
-    \b
-    Examples:
-      streamkit ladder calibrate
-      streamkit ladder calibrate --ladder mobile
-    """
-    from streamkit.calibration import PresetBook, report
-    from streamkit.ffmpeg.binary import find_ffmpeg
-    from streamkit.ffmpeg.offer import check_ladders
-    from streamkit.presets import has_auto
-    from streamkit.settings import STATE_FOLDER
-
-    settings = load(path)
-    if name is not None and name not in settings.ladders:
-        raise click.UsageError(f"there is no ladder {name!r}; there are {', '.join(sorted(settings.ladders))}")
-    ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
-    check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
-    folder = settings.hls.output_dir / STATE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    book = PresetBook(settings, ffmpeg, folder)
-    for one in [name] if name else [one for one, its in settings.ladders.items() if has_auto(its)]:
-        book.measure(one)
-        click.echo(report(settings, one, book))

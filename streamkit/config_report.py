@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import yaml
 
 from streamkit.calibration import PresetBook
+from streamkit.config_origins import shown
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.pictures import plan_pictures
@@ -23,7 +24,7 @@ def describe(settings: Settings, source: SourceInfo, ffmpeg: FfmpegInfo, presets
 
     Raises LadderError when nothing of a ladder can be made from `source`.
     """
-    everything = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    everything = yaml.safe_dump(shown(settings), sort_keys=False)
     ladders = [_ladder(settings, name, source, ffmpeg, presets) for name in settings.ladders]
     return "\n".join([everything, *_uses(settings), "", *ladders])
 
@@ -35,7 +36,7 @@ def _uses(settings: Settings) -> list[str]:
     for match, ladder, window in [*rules, ("all others" if rules else "all", None, None)]:
         seconds = settings.sessions.reconnect_window if window is None else window
         rows.append((match, ladder or settings.default_ladder, f"{seconds:g} s"))
-    return _table(rows)
+    return table(rows)
 
 
 def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInfo, presets: PresetBook) -> str:
@@ -61,8 +62,8 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInf
     title = f"ladder '{name}' for {_source(source)}:"
     auto = describe_auto(ladder, renditions, capacity)
     notes = [] if auto is None else [f"  {auto}"]
-    table = _table([_HEADINGS, *map(_row, renditions)])
-    return "\n".join([title, *table, *notes, "", shlex.join(build_argv(spec)), ""])
+    rows = table([_HEADINGS, *map(_row, renditions)])
+    return "\n".join([title, *rows, *notes, "", shlex.join(build_argv(spec)), ""])
 
 
 def _source(source: SourceInfo) -> str:
@@ -87,7 +88,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return `rows` as lines with their columns one below the other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

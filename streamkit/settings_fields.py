@@ -5,13 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from streamkit.types import SegmentFormat
 
 _BIT_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([kKM])", re.ASCII)
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
+DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LIKE_SESSION_ID = re.compile(r"s[0-9a-hjkmnp-tv-z]{7}", re.ASCII | re.IGNORECASE)
 
@@ -27,8 +27,15 @@ def _bits(value: object) -> object:
 
 def seconds_of(value: object) -> object:
     """Return '90s', '15m', '4h' and '30d' in seconds; anything else is left for the type check to refuse."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(match[1]) * _UNITS[match[2]] if match else value
+
+
+def or_written(kind: str, low: int, high: int, pattern: "re.Pattern[str]") -> WithJsonSchema:
+    """Return what editors are told of a number that may also be written with a unit, as `pattern` says."""
+    number = {"type": kind, "minimum": low, "maximum": high}
+    text = {"type": "string", "pattern": f"^{pattern.pattern.replace(chr(92) + 'd', '[0-9]')}$"}
+    return WithJsonSchema({"anyOf": [number, text]})
 
 
 def wrong(model: str, loc: tuple[str | int, ...], found: object, rule: str) -> ValidationError:
@@ -75,6 +82,7 @@ BitRate = Annotated[
         le=200_000_000,
         description="a bit rate from 8000 to 200000000 (800k and 2.5M are understood)",
     ),
+    or_written("integer", 8_000, 200_000_000, _BIT_RATE),
 ]
 Container = Annotated[SegmentFormat, BeforeValidator(_container), Field(description="mpegts or fmp4")]
 Positive = Annotated[float, Field(gt=0)]
@@ -82,6 +90,7 @@ DvrDuration = Annotated[
     float,
     BeforeValidator(seconds_of),
     Field(ge=60, le=1_209_600, description="seconds from 60 to 1209600 (30m, 4h and 14d are understood)"),
+    or_written("number", 60, 1_209_600, DURATION),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from streamkit.ffmpeg.encoders import AUTO, COPY, ENCODERS, FRIENDLY_NAMES, NO_DELAY, VideoEncoder, encoder_name
@@ -30,7 +30,7 @@ def _known_codec(name: str) -> str:
     return name
 
 
-Word = Annotated[str, BeforeValidator(_word)]
+Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string", "number"]})]
 
 
 class RenditionSettings(Section):
@@ -40,7 +40,9 @@ class RenditionSettings(Section):
     height: Annotated[int, Field(ge=64, le=8640)] | None = None
     """Short side of the picture in pixels; width follows the source's aspect. Not for copy or audio_only."""
     video_codec: Annotated[
-        str, AfterValidator(_known_codec), Field(description=f"one of {', '.join(VIDEO_CODECS)}")
+        str,
+        AfterValidator(_known_codec),
+        Field(description=f"one of {', '.join(VIDEO_CODECS)}", json_schema_extra={"enum": list(VIDEO_CODECS)}),
     ] = "libx264"
     """An encoder of FFmpeg, or h264, hevc or av1 for the usual one, or copy."""
     video_bitrate: BitRate | None = None

@@ -64,7 +64,7 @@ _EXAMPLE["encryption"]["secret"] = "*" * SHORTEST_SECRET  # so that a wrong one 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     """Return the whole configuration; raises ConfigError with one line per problem."""
     file = config_file(environ, path)
-    document = read_yaml(_read(file))
+    document = read_document(file)
     overrides: dict[rules.Loc, str] = {VARIABLES[name]: name for name in VARIABLES if name in environ}
     values = _overlay(document.values, environ, overrides)
     settings, errors = _validate(values, [loc for loc in document.broken if loc not in overrides])
@@ -90,6 +90,16 @@ def config_file(environ: Mapping[str, str], path: Path | None = None) -> Path:
             raise ConfigError([f"{candidate}: there is no such configuration file{by}"])
         return candidate
     return LOCAL_CONFIG if LOCAL_CONFIG.is_file() else data_dir("config") / "streamkit.yaml"
+
+
+def is_brought_along(file: Path) -> bool:
+    """Return whether `file` is the one with the defaults, which no operator wrote."""
+    return file == data_dir("config") / "streamkit.yaml"
+
+
+def read_document(file: Path) -> Document:
+    """Return what a YAML file holds, and where; raises ConfigError when it cannot be read."""
+    return read_yaml(_read(file))
 
 
 def _read(file: Path) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from streamkit.settings_fields import Section, seconds_of
+from streamkit.settings_fields import DURATION, Section, or_written, seconds_of
 
 _BYTES = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([kMGT])", re.ASCII)
 _POWERS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -21,11 +21,13 @@ Age = Annotated[
     float,
     BeforeValidator(seconds_of),
     Field(ge=0, le=3_155_760_000, description="seconds, 0 or more (90s, 15m, 12h and 30d are understood)"),
+    or_written("number", 0, 3_155_760_000, DURATION),
 ]
 Bytes = Annotated[
     int,
     BeforeValidator(_bytes_of),
     Field(ge=0, le=10**18, description="bytes, 0 or more (500M, 200G and 2T are understood)"),
+    or_written("integer", 0, 10**18, _BYTES),
 ]
 
 

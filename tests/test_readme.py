@@ -189,7 +189,7 @@ def test_every_make_command_in_the_text_names_a_target() -> None:
 
 
 def test_every_streamkit_command_in_the_text_exists_with_its_options() -> None:
-    lines = [re.sub(r"\s#.*", "", line) for line in code()]
+    lines = [re.sub(r"\s[#|>].*", "", line) for line in code()]
     commands = [found[1] for line in lines if (found := re.search(r"(?:^|/|\s)streamkit( .+)$", line))]
     assert len(commands) > 5
     for words in map(shlex.split, commands):
