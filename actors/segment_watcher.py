@@ -190,6 +190,8 @@ class SegmentWatcher(BaseActor):
         path, key = self._folder / listed.name, self._key(run, parsed.sequence)
         size = path.stat().st_size
         is_plain = is_whole_segment(path, size, parsed.segment_format)
+        if size == 0:
+            raise _UnfitError("it is empty: is the disk full, or did the encoder end before its first frame?")
         if not is_plain and not (key is not None and is_encrypted(path, key, parsed.sequence)):
             raise _UnfitError(f"it is not whole ({size} bytes), is the disk full?")
         init = self._folder / listed.init if listed.init else None

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import cpu, events, first_playable, ladder, listing_lag, pictures, quality, vod
+from benchmarks import cpu, events, first_playable, ladder, listing_lag, load, pictures, quality, vod
 from benchmarks.stage import Figure, print_figures, print_machine
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "ladder": ladder,
     "quality": quality,
     "pictures": pictures,
+    "load": load,
     "vod": vod,
 }
 

@@ -108,11 +108,11 @@ class Stage:
     plain: NginxRtmp
     source: Path
 
-    def serve(self, *arguments: str, **environment: str) -> "Service":
+    def serve(self, *arguments: str, configuration: str = CONFIGURATION, **environment: str) -> "Service":
         """Start StreamKit and return when it answers."""
         bucket = f"bench-{self.port}"
         config = self.folder / "streamkit.yaml"
-        config.write_text(CONFIGURATION)
+        config.write_text(configuration)
         env = {
             **os.environ,
             **self.database.environment,
@@ -158,6 +158,10 @@ class Service:
         """Return the state of every stream on the node."""
         streams = httpx.get(f"{self.url}/stats", timeout=5).json()["streams"]
         return {stream["stream_key"]: stream["state"] for stream in streams}
+
+    def live(self) -> int:
+        """Return how many streams are live."""
+        return list(self.states().values()).count("live")
 
 
 @contextmanager

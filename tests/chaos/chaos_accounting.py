@@ -2,8 +2,10 @@
 
 import hashlib
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 from chaos_service import Chaos
 from e2e_player import MediaPlaylist
@@ -22,12 +24,14 @@ class Account:
 
 
 class Ledger(threading.Thread):
-    """Notes the checksum of every segment file that the encoder finished, before the service may delete it."""
+    """Keeps every segment file of a stream by a link of its own, and notes which of them the encoder finished."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(name=f"accounts of {folder.name}", daemon=True)
-        self.closed: dict[str, str] = {}
+        self.closed: set[str] = set()
+        """Listed by FFmpeg, and with something in it: a run that ends before its first frame lists an empty file."""
         self._folder = folder
+        self._kept = Path(mkdtemp(prefix=f"kept-{folder.name}-", dir=folder.parent.parent))
         self._done = threading.Event()
         self.start()
 
@@ -36,21 +40,31 @@ class Ledger(threading.Thread):
         self._done.set()
         self.join()
 
+    def names(self) -> set[str]:
+        """Return the segments that were seen on the disk, finished or not."""
+        return {path.name for path in self._kept.iterdir()}
+
+    def checksum(self, name: str) -> str:
+        """Return that of the segment as the encoder left it."""
+        return checksum((self._kept / name).read_bytes())
+
     def run(self) -> None:
         while not self._done.wait(EVERY):
             self._look()
         self._look()
 
     def _look(self) -> None:
-        """FFmpeg's own playlists say which files are whole."""
+        for path in self._folder.glob("*.ts"):
+            with suppress(FileNotFoundError, FileExistsError):  # deleted since, or kept already
+                (self._kept / path.name).hardlink_to(path)
         for playlist in self._folder.glob(".*.m3u8"):
-            try:
+            with suppress(FileNotFoundError):  # it is being replaced, or removed
                 names = [line for line in playlist.read_text().splitlines() if line and line[0] != "#"]
-                for name in names:
-                    if name not in self.closed:
-                        self.closed[name] = checksum((self._folder / name).read_bytes())
-            except FileNotFoundError:
-                continue  # replaced, or deleted since it was listed: then it had been seen before
+                self.closed |= {name for name in names if self._has_bytes(name)}
+
+    def _has_bytes(self, name: str) -> bool:
+        kept = self._kept / name
+        return kept.exists() and kept.stat().st_size > 0
 
 
 def account(chaos: Chaos, key: str, session: str, ledger: Ledger) -> Account:
@@ -64,13 +78,14 @@ def account(chaos: Chaos, key: str, session: str, ledger: Ledger) -> Account:
     playlist = chaos.stored_playlist(key, f"{session}.m3u8")
     assert playlist.ended, "the playlist of the whole broadcast has no end"
     lost = frozenset(entry.uri for entry in playlist.entries if entry.gap)
-    closed = frozenset(name for name in ledger.closed if f"_{session}_" in name)
-    differ = sorted(closed.symmetric_difference(playlist.uris))
-    assert not differ, f"closed, or in the playlist of the whole broadcast, but not both: {differ}; {playlist.entries}"
+    listed = frozenset(playlist.uris)
+    closed = listed | {name for name in ledger.closed if f"_{session}_" in name}  # FFmpeg's last list is soon removed
+    assert closed == listed, f"closed, but not in the playlist: {sorted(closed - listed)}; {playlist.entries}"
+    assert closed <= ledger.names(), f"in the playlist, but never on the disk: {sorted(closed - ledger.names())}"
     numbers = [entry.sequence for entry in playlist.entries]
     assert numbers == list(range(playlist.sequence, playlist.sequence + len(numbers)))
     assert stored.keys() | lost == closed, f"vanished: {sorted(closed - lost - stored.keys())}"
-    different = [name for name, data in stored.items() if checksum(data) != ledger.closed[name]]
+    different = [name for name, data in stored.items() if checksum(data) != ledger.checksum(name)]
     assert not different, f"uploaded with other bytes: {different}"
     rows = chaos.rows("SELECT name, state FROM segments WHERE stream_key = $1 AND session = $2", key, session)
     expected = {**dict.fromkeys(closed - lost, "uploaded"), **dict.fromkeys(lost, "lost")}

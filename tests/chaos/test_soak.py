@@ -86,7 +86,7 @@ class Soak:
     def _fill(self, number: int, until: float) -> None:
         programme = showings(SEED, number)
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self._over.is_set():
                 showing = next(programme)
                 self.slots[number].show(showing)
                 self._over.wait(showing.silent)

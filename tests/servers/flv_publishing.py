@@ -65,8 +65,7 @@ def _decoded_late(tag: Tag) -> Tag:
 
 def publish_tags(port: int, key: str, tags: list[Tag]) -> None:
     """Publish the tags in real time and leave; OSError or AssertionError when the server does not want them."""
-    with closing(socket.create_connection(("127.0.0.1", port), TIMEOUT)) as connection:
-        _begin(connection, port, key)
+    with closing(connect(port, key)) as connection:
         started = time.monotonic()
         for tag in tags:
             time.sleep(max(0.0, started + tag.send_at / 1000 - time.monotonic()))
@@ -76,6 +75,17 @@ def publish_tags(port: int, key: str, tags: list[Tag]) -> None:
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):
             """What it still says is of no interest, but it must be read before the connection is closed."""
+
+
+def connect(port: int, key: str) -> socket.socket:
+    """Return a connection on which the tags of a broadcast may be sent."""
+    connection = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    try:
+        _begin(connection, port, key)
+    except (OSError, AssertionError):
+        connection.close()
+        raise
+    return connection
 
 
 def _begin(connection: socket.socket, port: int, key: str) -> None:
