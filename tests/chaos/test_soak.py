@@ -23,18 +23,19 @@ SEED = int(os.environ.get("SOAK_SEED", "1"))
 SLOTS = 4
 WARM_UP = Showing(3.0, 0.0)
 JOURNAL = 1.0  # kB: of a stream that is silent only its numbers are kept
-MEMORY = 1.6
-"""What the service may grow by. Its memory settles within minutes; a short run sees the beginning of that."""
+MEMORY = 1.2
+"""What the service may grow by, with next to no memory for players (`limits.memory_cache_bytes`), which fills."""
 
 pytestmark = [pytest.mark.timeout(SECONDS + 5 * PATIENCE)]
 
 
 @pytest.fixture(scope="module")
 def chaos_configuration() -> str:
-    """Frozen encoders are noticed soon, and recordings go two minutes after their end."""
+    """Frozen encoders are noticed soon, recordings go two minutes after their end, and little is kept for players."""
     return (
         CONFIGURATION.replace("start_timeout: 60.0", "start_timeout: 60.0, stall_timeout: 3.0, max_failures: 1000000")
         + "retention: {max_age: 120.0, grace: 10.0, interval: 5.0}\n"
+        + "limits: {memory_cache_bytes: 1000000}\n"
     )
 
 
