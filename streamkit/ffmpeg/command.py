@@ -213,6 +213,9 @@ def _audio_options(rendition: Rendition, sound: str) -> list[str]:
         *("-c:a", rendition.audio_codec),
         *("-b:a", str(rendition.audio_bitrate)),
         *("-ac", str(rendition.audio_channels)),
+        # Alone, sound is cut by its own time: silence where the source has none, from the start on, lets its numbers
+        # mean what they mean beside the pictures.
+        *(("-af", "aresample=async=1:first_pts=0") if rendition.video_codec is None else ()),
     ]
 
 

@@ -34,6 +34,8 @@ streams:
   - {{match: "hevc-*", ladder: hevc}}
   - {{match: "av1-*", ladder: av1}}
   - {{match: "copied-*", ladder: copied}}
+  - {{match: "apart-*", ladder: apart}}
+  - {{match: "apartcmaf-*", ladder: apartcmaf}}
   - {{match: "copiedcmaf-*", ladder: copiedcmaf}}
 """
 

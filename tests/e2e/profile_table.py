@@ -40,6 +40,8 @@ LADDERS = """
   copied:
     renditions:
       - {name: source, video_codec: copy, audio_codec: copy}
+  apart: {separate_audio: true, renditions: *pair}
+  apartcmaf: {segment_format: fmp4, separate_audio: true, renditions: *pair}
   copiedcmaf: {segment_format: fmp4, renditions: [{name: source, video_codec: copy, audio_codec: copy}]}
 """
 """The ladder of a stream is the part of its key before the first hyphen."""
@@ -159,6 +161,7 @@ PROFILES = (
     Profile(name="audio only", video=None, sizes=(("audio", None),)),
     Profile(name="audio only, no metadata", video=None, sizes=(("audio", None),), edit=without_metadata),
     Profile(name="late audio", audio_late=4.0, seconds=9.4, encoder="imageio"),
+    Profile(name="late audio, no metadata", audio_late=4.0, seconds=9.4, edit=without_metadata),
     Profile(name="late video", video_late=4.0, begins=4.0, seconds=9.4),
     Profile(name="MP3", audio="-c:a libmp3lame -b:a 96k -ac 2", audio_rate=44100, encoder="imageio"),
     # ---- how H.264 was made
@@ -191,6 +194,9 @@ PROFILES = (
             audio="-c:a libmp3lame -b:a 96k -ac 2", audio_rate=44100),
     Profile(name="B-frames both ways", ladder="smooth", lower_rate=Fraction(15),
             video="-c:v libx264 -preset veryfast -bf 3 -g 60 -pix_fmt yuv420p"),
+    Profile(name="sound apart", ladder="apart"),
+    Profile(name="late sound apart", ladder="apart", audio_late=4.0, seconds=9.4, encoder="imageio"),
+    Profile(name="late sound apart, no metadata", ladder="apart", audio_late=4.0, seconds=9.4, edit=without_metadata),
     # ---- fMP4
     Profile(name="30", ladder="hevc", codec="hvc1", encoder="imageio"),
     Profile(name="30", ladder="av1", codec="av01", encoder="imageio"),
@@ -198,6 +204,7 @@ PROFILES = (
     Profile(name="29.97", ladder="cmaf", fps="30000/1001", rate=Fraction(30000, 1001), encoder="imageio"),
     Profile(name="audio only", ladder="cmaf", video=None, sizes=(("audio", None),)),
     Profile(name="no audio", ladder="cmaf", audio=None, encoder="imageio"),
+    Profile(name="sound apart", ladder="apartcmaf", audio_rate=44100, encoder="imageio"),
     Profile(name="copy of B-frames", ladder="copiedcmaf", sizes=(("source", (320, 180)),),
             video="-c:v libx264 -preset veryfast -bf 3 -g 30 -keyint_min 30 -pix_fmt yuv420p"),
     # ---- through nginx-rtmp

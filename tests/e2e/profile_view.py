@@ -4,7 +4,7 @@ import io
 import re
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -53,6 +53,8 @@ class Track:
     attributes: dict[str, str]
     playlist: MediaPlaylist
     pieces: tuple[Piece, ...]
+    sound: "Track | None" = None
+    """The rendition of its AUDIO group; what is in its segments is in `pieces` as well."""
 
     @property
     def video(self) -> list[Fraction]:
@@ -82,7 +84,31 @@ def look(fetch: Fetch) -> list[Track]:
     found = re.findall(r"^#EXT-X-STREAM-INF:(.*)\n(.*)$", entry, re.MULTILINE)
     if not found:
         return [_track(fetch, "playlist.m3u8", {})]
-    return [_track(fetch, uri, _attributes(line)) for line, uri in found]
+    media = [_attributes(line) for line in re.findall(r"^#EXT-X-MEDIA:(.*)$", entry, re.MULTILINE)]
+    sounds = {one["GROUP-ID"]: _track(fetch, one["URI"], one) for one in media}
+    tracks = [_track(fetch, uri, _attributes(line)) for line, uri in found]
+    return [_with_sound(one, sounds[one.attributes["AUDIO"]]) if "AUDIO" in one.attributes else one for one in tracks]
+
+
+def _with_sound(track: Track, sound: Track) -> Track:
+    """Return the track as a player plays it: with the sound of the same segments from its AUDIO group."""
+    numbers = [piece.entry.sequence for piece in track.pieces]
+    assert numbers == [piece.entry.sequence for piece in sound.pieces], "picture and sound have other numbers"
+    together = [_joined(*both) for both in zip(track.pieces, sound.pieces, strict=True)]
+    return replace(track, pieces=tuple(together), sound=sound)
+
+
+def _joined(picture: Piece, sound: Piece) -> Piece:
+    assert not picture.audio, f"{picture.entry} has sound of its own"
+    return replace(
+        picture,
+        size=picture.size + sound.size,
+        audio=sound.audio,
+        codecs=",".join(one for one in (picture.codecs, sound.codecs) if one),
+        rate=sound.rate,
+        channels=sound.channels,
+        beeps=sound.beeps,
+    )
 
 
 def _attributes(line: str) -> dict[str, str]:

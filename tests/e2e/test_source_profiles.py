@@ -76,6 +76,7 @@ def test_a_source_comes_out_as_declared(profile: Profile, broadcasts: Broadcasts
         check_segments(profile, track, expected[track.name])
         check_media(profile, track)
         check_time(profile, track)
+        check_sound(profile, track)
     check_alignment(outcome.tracks)
 
 
@@ -162,6 +163,20 @@ def check_durations(profile: Profile, track: Track) -> None:
         lasts = times[1][0] - times[0][0]
         assert abs(float(lasts) - one.entry.duration) < frame / 2, one.entry
         assert round(one.entry.duration) <= track.playlist.target_duration
+
+
+def check_sound(profile: Profile, track: Track) -> None:
+    """Sound apart from the picture is declared as it is, its EXTINF are its own, and it begins where pictures do."""
+    if track.sound is None:
+        assert "apart" not in profile.ladder
+        return
+    declared, pieces = track.sound.attributes, track.sound.pieces
+    assert (declared["TYPE"], declared["DEFAULT"], declared["AUTOSELECT"]) == ("AUDIO", "YES", "YES")
+    assert declared["CHANNELS"] == str(profile.channels)
+    for one, following in pairwise(pieces):
+        assert abs(float(following.audio[0] - one.audio[0]) - one.entry.duration) < SOUND_STEP, one.entry
+    for piece in track.pieces:
+        assert abs(piece.audio[0] - piece.video[0]) < SOUND_STEP, piece.entry
 
 
 def check_alignment(tracks: list[Track]) -> None:

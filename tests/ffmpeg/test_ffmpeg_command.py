@@ -233,6 +233,13 @@ def test_forced_key_frames_keep_their_distance_for_an_hour(fps: Fraction, half: 
     assert set(distances[2:]) == {whole}
 
 
+def test_sound_apart_from_pictures_is_silent_from_their_beginning_until_the_source_has_sound() -> None:
+    argv = build_argv(spec(picture(), RADIO))
+    assert argv.count("-af") == 1, "sound beside its pictures is left as it is"
+    assert argv[argv.index("-af") + 1] == "aresample=async=1:first_pts=0"
+    assert argv.index("-af") > argv.index("96000")
+
+
 def test_segments_of_audio_alone_are_numbered_in_step_with_pictures() -> None:
     argv = build_argv(spec(picture(fps=NTSC_30), RADIO))
     assert values(argv, "-hls_time") == ["0.2", "2.002000"]
