@@ -37,6 +37,7 @@ from streamkit.types import MediaSequence, RunPlan, Seconds, SessionId, SourceIn
 logger = logging.getLogger(__name__)
 
 HEALTHY_AFTER = Seconds(60.0)  # an encoder that ran this long clears the count of failures
+CREEP = Seconds(0.1)  # of media: copied frames of equal timestamps are moved apart by a tick each, which is no progress
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,7 +185,7 @@ class Encoding:
         run = self._run
         if run is None or run.request.run != message.run:
             return
-        if message.progress.out_time > run.out_time:
+        if message.progress.out_time > run.out_time + CREEP:
             run.out_time, run.moved_at = message.progress.out_time, time.monotonic()
         self.progress = message.progress
         if not run.is_slate:
@@ -249,7 +250,7 @@ class Encoding:
         if not run.is_slate and now - self.feed.moved_at > limit / 2:
             self.close_feed()
             return f"the publisher sent nothing for {limit:g} s"
-        run.failure = f"FFmpeg made no progress for {limit:g} s"
+        run.failure = self.feed.explain_stall(limit)
         run.process.kill()
         return None
 

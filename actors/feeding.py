@@ -25,7 +25,8 @@ class Feeding:
         self._listener = listener
         self._handle: FeedHandle | None = None
         self._kind = services.default_source
-        self._bytes = 0
+        self._bytes = self._timestamp = 0
+        self._timed_at = 0.0  # when a timestamp was another one than the one before
         self.number = 0
         self.moved_at = 0.0
         """When something came last."""
@@ -77,7 +78,8 @@ class Feeding:
     def open(self, kind: SourceKind) -> None:
         """Begin to connect; SourceDetected or SourceClosed with the new number follows."""
         self.number, self._kind = self.number + 1, kind
-        self._bytes, self.moved_at = 0, time.monotonic()
+        self._bytes = self._timestamp = 0
+        self._timed_at = self.moved_at = time.monotonic()
         opener = self._rtmp.open_ingest if kind is SourceKind.INGEST else self._rtmp.open_pull
         self._handle = opener(self._key, self.number, self._listener)
 
@@ -110,5 +112,15 @@ class Feeding:
 
     def note(self, now: float) -> None:
         """Look whether anything came. A source that is made to wait is not to blame for what it does not send."""
-        if self._handle is not None and (self._handle.bytes_received != self._bytes or self._handle.is_paused):
+        if self._handle is None:
+            return
+        if self._handle.bytes_received != self._bytes or self._handle.is_paused:
             self._bytes, self.moved_at = self._handle.bytes_received, now
+        if self._handle.newest_timestamp != self._timestamp or self._handle.is_paused:
+            self._timestamp, self._timed_at = self._handle.newest_timestamp, now
+
+    def explain_stall(self, limit: float) -> str:
+        """Return why an encoder made nothing for `limit` seconds: media may come whose time does not go on."""
+        if self.moved_at - self._timed_at > limit / 2:
+            return "the timestamps of what the publisher sends stand still: its encoder must be started again"
+        return f"FFmpeg made no progress for {limit:g} s"

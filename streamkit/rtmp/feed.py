@@ -78,6 +78,11 @@ class Feed:
         return self._first_media is not None
 
     @property
+    def newest_timestamp(self) -> int:
+        """That of the newest frame, in ms; stands still while the publisher's clock does."""
+        return self._stream.newest
+
+    @property
     def is_paused(self) -> bool:
         """True while the encoder does not take what the source sends."""
         return self._paused

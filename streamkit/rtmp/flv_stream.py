@@ -26,6 +26,8 @@ class FlvStream:
         self.headers = SourceHeaders()
         self.source: SourceInfo | None = None
         """Set by `conclude`."""
+        self.newest = 0
+        """Timestamp of the newest frame, ms, on the publisher's own line; jumps included."""
         self._changed: set[bool] = set()  # media (is video) of which the encoder cannot decode what comes now
         self._buffer = GopBuffer()
         self._joined = self._started = self._renews = False
@@ -147,6 +149,7 @@ class FlvStream:
         return known is not None
 
     def _frame(self, kind: TagKind, frame: Frame) -> None:
+        self.newest = frame.timestamp
         if kind.is_video and (self.source is None or self._changed) and len(self._video_times) < _MEASURED_FRAMES:
             self._video_times.append(frame.timestamp)
         self._listen(kind, frame)

@@ -23,6 +23,11 @@ class IngestSource:
         return 0 if self._publication is None else self._publication.feed.bytes_received
 
     @property
+    def newest_timestamp(self) -> int:
+        """That of the newest frame, in ms; stands still while the publisher's clock does."""
+        return 0 if self._publication is None else self._publication.feed.newest_timestamp
+
+    @property
     def is_paused(self) -> bool:
         """True while the encoder does not take what the publisher sends."""
         return self._publication is not None and self._publication.feed.is_paused

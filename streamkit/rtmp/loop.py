@@ -36,6 +36,8 @@ class Source(Protocol):
     def bytes_received(self) -> int: ...
     @property
     def is_paused(self) -> bool: ...
+    @property
+    def newest_timestamp(self) -> int: ...
     def start(self, run: int, listener: FeedListener) -> None: ...
     @property
     def is_behind(self) -> bool: ...
@@ -54,6 +56,11 @@ class FeedHandle:
     def bytes_received(self) -> int:
         """Bytes of media so far; stands still while the source stalls."""
         return self._source.bytes_received
+
+    @property
+    def newest_timestamp(self) -> int:
+        """That of the newest frame, in ms; stands still while the publisher's clock does."""
+        return self._source.newest_timestamp
 
     @property
     def is_paused(self) -> bool:

@@ -145,6 +145,11 @@ class PullSource:
         return self.feed.bytes_received
 
     @property
+    def newest_timestamp(self) -> int:
+        """That of the newest frame, in ms; stands still while the publisher's clock does."""
+        return self.feed.newest_timestamp
+
+    @property
     def is_paused(self) -> bool:
         """True while the encoder does not take what the server sends."""
         return self.feed.is_paused

@@ -234,10 +234,32 @@ def test_an_encoder_that_lives_but_does_not_move_is_killed_and_counts_as_failed(
     world.progress(1.0)
     for second in range(12):
         world.feeds[0].bytes_received = second + 1
+        world.feeds[0].newest_timestamp = 1000 * (second + 1)
         world.pass_time(1)
     assert world.encoders[0].killed
     world.encoder_exits(returncode=-9)
     assert "no progress" in (world.snapshot.last_error or "")
+
+
+def test_an_encoder_whose_time_creeps_is_stalled(world: StreamWorld) -> None:
+    world.go_live()
+    world.progress(1.0)
+    for second in range(12):
+        world.feeds[0].bytes_received = second + 1
+        world.progress(1.0 + second / 1000)
+        world.pass_time(1)
+    assert world.encoders[0].killed
+
+
+def test_a_publisher_whose_timestamps_stand_still_is_named_as_the_cause(world: StreamWorld) -> None:
+    world.go_live()
+    world.progress(1.0)
+    for second in range(12):
+        world.feeds[0].bytes_received = second + 1
+        world.pass_time(1)
+    assert world.encoders[0].killed
+    world.encoder_exits(returncode=-9)
+    assert "timestamps of what the publisher sends stand still" in (world.snapshot.last_error or "")
 
 
 def test_a_publisher_that_sends_nothing_counts_as_gone(world: StreamWorld) -> None:

@@ -14,6 +14,7 @@ import pytest
 from chaos_record import measured
 from chaos_service import CONFIGURATION, Chaos
 from conftest import OnAir
+from servers.flv_publishing import publish_tags, read_tags, standing_still
 from servers.publishing import Publisher
 
 pytestmark = pytest.mark.chaos
@@ -77,6 +78,17 @@ def test_an_ffmpeg_that_lives_but_does_not_move_is_replaced(chaos: Chaos, on_air
         measure.recovered(goes_on(chaos, on_air), "more segments")
     assert frozen not in chaos.encoders(on_air.key)
     assert chaos.stream(on_air.key)["session"] == on_air.session
+
+
+def test_a_publisher_whose_timestamps_stand_still_is_named_as_the_cause(chaos: Chaos, small_source: Path) -> None:
+    tags = [tag for tag in read_tags(small_source) if tag.send_at < 15_000]
+    sent = (chaos.nginx.rtmp_port, "standing", standing_still(after=3000)(tags))
+    publisher = threading.Thread(target=publish_tags, args=sent)
+    publisher.start()
+    try:
+        chaos.wait(lambda: chaos.lines("ERROR", "standing", "timestamps", "stand still"), "the line in the log")
+    finally:
+        publisher.join(60)
 
 
 def test_a_service_that_is_killed_resumes_its_broadcasts_when_it_starts_again(chaos: Chaos, on_air: OnAir) -> None:

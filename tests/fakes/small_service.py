@@ -86,7 +86,7 @@ class FakeFfmpeg:
 class FakeFeed:
     """A publisher that is there as soon as it is asked for."""
 
-    bytes_received, is_paused, is_behind, last_error = 0, False, False, None
+    bytes_received, newest_timestamp, is_paused, is_behind, last_error = 0, 0, False, False, None
 
     def __init__(self, _key: StreamKey, number: int, listener: Any) -> None:
         self._socket: socket.socket | None = None

@@ -106,7 +106,7 @@ class FakeFeed:
         self.attached = 0
         self.pace: Pace | None = None
         self.closed = False
-        self.bytes_received = 0
+        self.bytes_received = self.newest_timestamp = 0
         self.is_paused = self.is_behind = False
         self.renewed = 0
         self.last_error: str | None = None

@@ -45,6 +45,11 @@ def jumping(*, after: int, by: int) -> Edit:
     return lambda tags: [replace(tag, timestamp=tag.timestamp + (by if tag.send_at >= after else 0)) for tag in tags]
 
 
+def standing_still(*, after: int) -> Edit:
+    """Return an edit whose publisher goes on sending, and says `after` ms of everything from then on."""
+    return lambda tags: [replace(tag, timestamp=min(tag.timestamp, after)) for tag in tags]
+
+
 def without_metadata(tags: list[Tag]) -> list[Tag]:
     """Leave onMetaData out, as minimal clients do."""
     return [tag for tag in tags if tag.kind != chunks.DATA]
