@@ -91,8 +91,13 @@ class OnAir:
     def __init__(self, chaos: Chaos, key: str, publish: Callable[[str], Publisher]) -> None:
         self.chaos, self.key = chaos, key
         self._ledger = Ledger(chaos.hls_folder / key)
-        self._publisher = publish(chaos.nginx.url(key))
+        self._publish = publish
+        self.publish()
         self.session: str = chaos.wait_live(key, segments=2)["session"]
+
+    def publish(self) -> None:
+        """Publish, or publish again, under the same key."""
+        self._publisher = self._publish(self.chaos.nginx.url(self.key))
 
     def settle(self) -> Account:
         """End the broadcast, and return what became of its segments; AssertionError unless it adds up."""
