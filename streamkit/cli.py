@@ -25,6 +25,7 @@ Examples:
   streamkit serve --embedded --demo   try it: no other server is needed
   streamkit config check              validate the configuration, show what it comes to
   streamkit config show --changed     what is configured, and by which variable or line
+  streamkit ladder explain SOURCE     what would be encoded, and what it would take
   streamkit ladder calibrate          measure which presets this machine can afford
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server

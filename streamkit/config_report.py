@@ -2,6 +2,8 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import yaml
 
@@ -9,7 +11,7 @@ from streamkit.calibration import PresetBook
 from streamkit.config_origins import shown
 from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
-from streamkit.ffmpeg.pictures import plan_pictures
+from streamkit.ffmpeg.pictures import PictureSpec, plan_pictures
 from streamkit.ladder import plan_renditions
 from streamkit.presets import describe_auto
 from streamkit.settings import Settings
@@ -25,8 +27,8 @@ def describe(settings: Settings, source: SourceInfo, ffmpeg: FfmpegInfo, presets
     Raises LadderError when nothing of a ladder can be made from `source`.
     """
     everything = yaml.safe_dump(shown(settings), sort_keys=False)
-    ladders = [_ladder(settings, name, source, ffmpeg, presets) for name in settings.ladders]
-    return "\n".join([everything, *_uses(settings), "", *ladders])
+    ladders = [plan_ladder(settings, name, source, ffmpeg, presets).lines() for name in settings.ladders]
+    return "\n".join([everything, *_uses(settings), "", *chain.from_iterable(ladders)])
 
 
 def _uses(settings: Settings) -> list[str]:
@@ -39,13 +41,34 @@ def _uses(settings: Settings) -> list[str]:
     return table(rows)
 
 
-def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInfo, presets: PresetBook) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderPlan:
+    """What a ladder comes to for one source."""
+
+    title: str
+    renditions: tuple[Rendition, ...]
+    argv: list[str]
+    pictures: PictureSpec | None
+    auto: str | None
+    """What `preset: auto` came to, in words; None when nothing depends on the machine."""
+
+    def lines(self) -> list[str]:
+        """Return it as `streamkit config check` prints it."""
+        notes = [] if self.auto is None else [f"  {self.auto}"]
+        return [self.title, *table([_HEADINGS, *map(_row, self.renditions)]), *notes, "", shlex.join(self.argv), ""]
+
+
+def plan_ladder(
+    settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInfo, presets: PresetBook
+) -> LadderPlan:
+    """Return what the ladder of this name comes to; raises LadderError when nothing of it can be made."""
     container = settings.segment_format_of(settings.ladders[name])
     ladder, capacity = settings.ladders[name], presets.capacity(settings.ladders[name])
     renditions = plan_renditions(
         ladder, source, ffmpeg_version=ffmpeg.version, segment_format=container, capacity=capacity
     )
     folder, session = settings.hls.output_dir / _EXAMPLE_KEY, session_id(Epoch(0))
+    pictures = plan_pictures(settings.pictures, source, renditions, folder=folder, session=session, first_sequence=0)
     spec = EncoderSpec(
         ffmpeg=ffmpeg.path,
         source=source,
@@ -57,13 +80,15 @@ def _ladder(settings: Settings, name: str, source: SourceInfo, ffmpeg: FfmpegInf
         fast_start=settings.hls.fast_start,
         segment_format=container,
         device=settings.encoder.device,
-        pictures=plan_pictures(settings.pictures, source, renditions, folder=folder, session=session, first_sequence=0),
+        pictures=pictures,
     )
-    title = f"ladder '{name}' for {_source(source)}:"
-    auto = describe_auto(ladder, renditions, capacity)
-    notes = [] if auto is None else [f"  {auto}"]
-    rows = table([_HEADINGS, *map(_row, renditions)])
-    return "\n".join([title, *rows, *notes, "", shlex.join(build_argv(spec)), ""])
+    return LadderPlan(
+        title=f"ladder '{name}' for {_source(source)}:",
+        renditions=renditions,
+        argv=build_argv(spec),
+        pictures=pictures,
+        auto=describe_auto(ladder, renditions, capacity),
+    )
 
 
 def _source(source: SourceInfo) -> str:

@@ -22,6 +22,7 @@ PURE = sorted(
         "streamkit/publish_url.py",
         "streamkit/presets.py",
         "streamkit/overload.py",
+        "streamkit/forecast.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from streamkit.hls.segments import MICRO
 from streamkit.types import BitsPerSecond, Rendition
 
-_OVERHEAD = 108  # percent of the encoder's bit rate that MPEG-TS takes
+MUXED_PERCENT = 108
+"""Of the encoder's bit rate, what MPEG-TS takes."""
 _SETTLED_US = 20 * MICRO  # of media, after which a measured average means something
 _MOVED = 10  # percent that the average must move before the playlist changes
 
@@ -46,10 +47,10 @@ class LiveRate:
 
     def promise(self, rendition: Rendition) -> None:
         """Take in what a run of the encoder may use."""
-        most = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * _OVERHEAD // 100
+        most = (max(rendition.maxrate, rendition.video_bitrate) + rendition.audio_bitrate) * MUXED_PERCENT // 100
         self._promised = max(self._promised, most)
         if rendition.video_bitrate or not rendition.video_codec:  # else it is copied, at a rate that is not known
-            aim = (rendition.video_bitrate + rendition.audio_bitrate) * _OVERHEAD // 100
+            aim = (rendition.video_bitrate + rendition.audio_bitrate) * MUXED_PERCENT // 100
             self._average = self._average or aim
 
     def add(self, size: int, duration_us: int, target: int) -> None:
