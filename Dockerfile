@@ -7,15 +7,20 @@ WORKDIR /src
 # First what changes least: hls.js, its version and checksum as pinned for `make setup`.
 COPY scripts/fetch_hlsjs.py scripts/
 RUN python scripts/fetch_hlsjs.py streamkit/web/static/vendor/hls.min.js
+# Exactly what `make lock` chose, from whichever registry: what has another hash is refused.
+COPY requirements.lock requirements-build.lock ./
+# imageio-ffmpeg brings an FFmpeg of 80 MB for machines without one; this image has Debian's.
+RUN python -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
+    && python -m venv /opt/streamkit \
+    && /opt/streamkit/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+    && rm -f /opt/streamkit/lib/python3.11/site-packages/imageio_ffmpeg/binaries/ffmpeg-*
 COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
 COPY config config
 COPY actors actors
 COPY streamkit streamkit
-# imageio-ffmpeg brings an FFmpeg of 80 MB for machines without one; this image has Debian's.
-RUN python -m venv /opt/streamkit \
-    && /opt/streamkit/bin/pip install --no-cache-dir . \
-    && rm -f /opt/streamkit/lib/python3.11/site-packages/imageio_ffmpeg/binaries/ffmpeg-*
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /opt/streamkit/bin/pip install --no-deps --no-index /wheels/*.whl
 
 FROM python:3.11.13-slim-bookworm
 RUN apt-get update \

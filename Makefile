@@ -7,8 +7,9 @@ SECONDS ?= 3600
 SEED ?= 1
 HLSJS := streamkit/web/static/vendor/hls.min.js
 SOURCES := streamkit actors migrations tests benchmarks
+LOCK := pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
 
-.PHONY: help setup setup-dev run test soak lint format bench clean
+.PHONY: help setup setup-dev run test soak lint format bench lock audit clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -40,6 +41,15 @@ format: setup-dev  ## write the style that lint asks for
 bench: setup-dev  ## measure against baselines in the same run
 	scripts/install-test-tools
 	.venv/bin/python -m benchmarks $(ARGS)
+
+lock: setup  ## choose the versions that the container image installs again, each with its hashes
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
+	.venv/bin/uv $(LOCK) --output-file requirements.lock pyproject.toml
+	echo 'hatchling>=1.25,<2' | .venv/bin/uv $(LOCK) --output-file requirements-build.lock -
+
+audit: setup  ## ask the registry whether a locked version has a known vulnerability
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7,<3'
+	.venv/bin/pip-audit --disable-pip --requirement requirements.lock
 
 clean:  ## remove what setup, run and test made; recordings in .streamkit included
 	rm -rf .venv .streamkit .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist $(dir $(HLSJS))
