@@ -182,21 +182,21 @@ class Broadcast:
         return event
 
     def segment_closed(self, message: SegmentClosed) -> None:
-        """Journal, upload and list a segment that FFmpeg finished."""
-        name = message.path.name
-        at = self._clock.at(message.closed_at)
+        """Journal, upload and list a segment that FFmpeg finished; one that it could not write is lost."""
+        name, at = message.path.name, self._clock.at(message.closed_at)
         event = self._ledger.close(name, size=message.size, duration=message.duration, closed_at=at)
         if event is not None and message.media is not None:
             self._record(self._ledger.probe(name, message.media))
         if not self._record(event):
             return
-        segment = self._ledger.segment(name)
-        if segment is not None:
-            self._bucket.upload(segment)
+        if (segment := self._ledger.segment(name)) is not None:
             self._rows.segment(segment)
             self._rates[segment.rendition] = segment.size * 8 / segment.duration
+            if segment.size:
+                self._bucket.upload(segment)
+            else:
+                self._last_error = f"{name} was lost: it is not whole on disk"
         self._render()
-        logger.debug("Closed %s", name, extra=self._extra)
 
     def stored(self, message: ObjectStored) -> None:
         """The store acknowledged an object."""

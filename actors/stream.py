@@ -73,9 +73,7 @@ class StreamActor(BaseActor):
         self._publish = 0
         self._kind = services.default_source
         self._joined: Future[PublishAnswer] | None = None
-        self._publisher_left = True
-        self._recall_deadline = 0.0
-        self._is_idle = False
+        self._publisher_left, self._is_idle, self._recall_deadline = True, False, 0.0
         self._deaths = Deaths()
 
     def on_start(self) -> None:
@@ -242,6 +240,8 @@ class StreamActor(BaseActor):
             self._encoding.start(plan, self._broadcast.begin_run(plan))
         except StreamKitError as error:
             self._give_up(str(error))
+        except OSError as error:  # the journal cannot be written: the next tick tries again
+            logger.error("No encoder can start: %s", error.strerror or error, extra=self._extra)
 
     def _show_slate(self) -> None:
         """Give players something to see while the publisher is gone: another run, in the same renditions."""

@@ -55,7 +55,8 @@ from streamkit.rtmp.loop import RtmpLoop
 from streamkit.settings import STATE_FOLDER, Settings
 from streamkit.snapshots import SnapshotBoard
 from streamkit.storage import open_store
-from streamkit.storage.spool import Spool, disk_shortage
+from streamkit.storage.disk_space import DiskSpace
+from streamkit.storage.spool import Spool
 from streamkit.types import Seconds, SourceKind, StreamKey
 from streamkit.web.app import create_app
 from streamkit.web.bridge import ask
@@ -171,7 +172,7 @@ class Service:
             watch=watch,
             store=store,
             uploads=uploads,
-            spool=Spool(budget=settings.limits.spool_bytes, shortage=partial(disk_shortage, settings.hls.output_dir)),
+            spool=Spool(budget=settings.limits.spool_bytes, shortage=DiskSpace(settings.hls.output_dir).shortage),
             database=self.database,
             default_source=SourceKind.INGEST if embedded else SourceKind.PULL,
             load=LoadGate(settings.overload),

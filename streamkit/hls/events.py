@@ -77,7 +77,7 @@ class MediaProbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecorded:
-    """The encoder closed a segment of `size` bytes and `duration` seconds."""
+    """The encoder closed a segment of `size` bytes and `duration` seconds; one of no bytes is lost at once."""
 
     session: SessionId
     rendition: RenditionName

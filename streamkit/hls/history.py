@@ -142,8 +142,11 @@ class History:
             return
         book.record(event.rendition, event.sequence, event.size, round(event.duration * MICRO), event.closed_at)
         book.archived = False  # a late one: the playlists of the whole broadcast lack it
-        self._pending[book.name(event.rendition, event.sequence)] = event.closed_at
-        self.pending_bytes += event.size
+        if event.size:
+            self._pending[book.name(event.rendition, event.sequence)] = event.closed_at
+            self.pending_bytes += event.size
+        else:
+            book.lose(event.rendition, event.sequence)
         self._releases.advance(event.sequence, event.closed_at)
 
     def _settle(self, event: SegmentAcknowledged | SegmentLost) -> None:

@@ -105,10 +105,11 @@ class Ledger(History):
     def close(self, name: str, *, size: int, duration: Seconds, closed_at: UnixTime) -> SegmentRecorded | None:
         """Decide that the encoder closed the segment file `name`, of `size` bytes and `duration` seconds.
 
-        None when it is known already, empty, or no segment of a session and rendition that the ledger has.
+        One of no bytes could not be written, or was removed before it could be kept: it is lost, a gap for players.
+        None when it is known already, or no segment of a session and rendition that the ledger has.
         """
         found = self._find(name)
-        if found is None or size <= 0 or round(duration * MICRO) <= 0:
+        if found is None or size < 0 or round(duration * MICRO) <= 0:
             return None
         book, rendition, sequence = found
         if not book.takes(rendition, sequence):

@@ -1,13 +1,11 @@
 """The spool: what waits on local disk for the object store, over all streams, and how much of it must be given up."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import Final
 
 from streamkit.storage.health import UploadHealth
@@ -19,9 +17,6 @@ LATE: Final = Seconds(15.0)
 """Uploads are behind when a segment has waited for so long."""
 CAUGHT_UP: Final = Seconds(5.0)
 """They have caught up when none has waited for longer than this."""
-FREE_BYTES: Final = 256 << 20
-FREE_SHARE: Final = 20
-"""The disk is never filled by what waits beyond this many bytes free, or a twentieth of it where that is less."""
 _LOOK_EVERY: Final = 1.0  # seconds between two looks at the free space
 
 
@@ -42,15 +37,6 @@ class SpoolCounts:
     segments: int = 0
     bytes: int = 0
     given_up: int = 0
-
-
-def disk_shortage(folder: Path) -> int:
-    """Return how many bytes the disk of `folder` lacks to what is kept free; 0 when there is enough."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:  # not made yet, or just removed: then nothing waits in it
-        return 0
-    return max(0, min(FREE_BYTES, disk.f_blocks * disk.f_frsize // FREE_SHARE) - disk.f_bavail * disk.f_frsize)
 
 
 class Spool:
@@ -148,7 +134,7 @@ class Spool:
 
     def _over(self) -> int:
         total, now = self._live_bytes + self._other_bytes, self._clock()
-        if total and now - self._looked_at >= _LOOK_EVERY:
+        if now - self._looked_at >= _LOOK_EVERY:
             self._disk_lacks, self._looked_at = self._shortage(), now
         return max(total - self._budget if self._budget else 0, self._disk_lacks if total else 0)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import run
 from uuid import uuid4
 
 import pytest
@@ -46,6 +47,20 @@ def chaos_servers(
     )
     yield chaos
     chaos.close()
+
+
+@pytest.fixture(scope="module")
+def small_disk(chaos_servers: Chaos) -> Iterator[Path]:
+    """The service's own disk, of 24 MB, under its HLS folder: for a module whose tests fill it."""
+    folder = chaos_servers.hls_folder
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    done = run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tools.unavailable(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    chaos_servers.kill()
+    run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

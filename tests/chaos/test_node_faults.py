@@ -3,13 +3,18 @@
 One broadcast (copied, segments of a second) lives through it all, and every closed segment is accounted for.
 """
 
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from chaos_record import measured
 from chaos_service import CONFIGURATION, Chaos
 from conftest import OnAir
+from servers.publishing import Publisher
 from test_process_faults import goes_on
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("small_disk")]
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +39,62 @@ def test_an_rtmp_server_that_restarts_costs_a_discontinuity(chaos: Chaos, on_air
     assert len(chaos.encoders(on_air.key)) == 1
 
 
+class Hog(threading.Thread):
+    """Fills a disk with a file of its own, and keeps it full."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(name="hog", daemon=True)
+        self._path = folder / "foreign"
+        self._done = threading.Event()
+        self.start()
+
+    def close(self) -> None:
+        self._done.set()
+        self.join()
+        self._path.unlink(missing_ok=True)
+
+    def run(self) -> None:
+        with self._path.open("ab", buffering=0) as file:
+            while not self._done.wait(0.02):
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    continue
+
+
+def test_a_full_disk_costs_what_cannot_be_written_and_names_it(
+    chaos: Chaos, on_air: OnAir, push: Callable[[str, Path], Publisher], small_source: Path
+) -> None:
+    before = chaos.stream(on_air.key)
+    with measured("the disk is full") as measure:
+        hog = Hog(chaos.hls_folder)
+        try:
+            measure.injected()
+            measure.detected(lambda: chaos.lines("ERROR", "The disk of", "is full"), "the line in the log")
+            late = push(chaos.nginx.url("late"), small_source)
+            chaos.wait(lambda: chaos.lines("ERROR", "No encoder can start: No space left", "late"), "a publish in vain")
+            chaos.wait(lambda: chaos.stream(on_air.key)["uptime"] > before["uptime"] + 6, "six seconds without room")
+        finally:
+            hog.close()
+        measure.healed()
+        measure.recovered(goes_on(chaos, on_air), "more segments")
+        chaos.wait_live("late", segments=2)
+        lost = chaos.wait(lambda: chaos.stream(on_air.key)["segments_lost"], "the name of what was lost")
+        measure.lost(lost)
+    assert chaos.lines("ERROR", "is left out: it is not whole")
+    assert chaos.lines("WARNING", "The disk of", "has room again")
+    assert not chaos.lines("Traceback")
+    after = chaos.stream(on_air.key)
+    assert (after["session"], after["restarts"]) == (on_air.session, before["restarts"])
+    late.stop()
+
+
 def test_every_segment_of_the_broadcast_is_accounted_for(chaos: Chaos, on_air: OnAir) -> None:
     lost = chaos.stream(on_air.key)["segments_lost"]
     assert chaos.terminate() == 0
     accounts = on_air.settle()
-    assert len(accounts.lost) == lost == 0
+    assert len(accounts.lost) == lost > 0
     assert len(accounts.uploaded) > 4
     assert accounts.playlist.entries[-1].period == 2
     assert [row["status"] for row in chaos.session_rows(on_air.key)] == ["ended"]

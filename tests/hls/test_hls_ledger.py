@@ -3,7 +3,7 @@
 import pytest
 from hls_kit import START, Stream, new_ledger, rung
 
-from streamkit.hls.segments import View
+from streamkit.hls.segments import SegmentState, View
 from streamkit.types import Epoch, MediaSequence, RenditionName, Seconds, SessionId, UnixTime
 
 A, B = "720p", "480p"
@@ -132,6 +132,24 @@ def test_numbers_that_only_some_renditions_have_get_gaps_when_the_run_ends() -> 
     assert stream.run(A, B) == 3
 
 
+def test_a_segment_of_no_bytes_is_lost_at_once_and_a_gap_in_both_views() -> None:
+    stream = Stream()
+    stream.open(A)
+    stream.make(range(2), A)
+    unwritten = stream.name(A, 2)
+    stream.record(stream.ledger.close(unwritten, size=0, duration=Seconds(1), closed_at=stream.time))
+    book = stream.ledger.book()
+    assert book is not None
+    assert (book.closed, book.lost, stream.ledger.pending_count) == (3, 1, 0)
+    segment = stream.ledger.segment(unwritten)
+    assert segment is not None
+    assert segment.state is SegmentState.LOST
+    stream.close(A, 3)
+    stream.upload(A, 3)
+    assert stream.media(View.LOCAL, A).gaps == [unwritten]
+    assert stream.media(View.BUCKET, A).gaps == [unwritten]
+
+
 # ---- repeats and strangers -------------------------------------------------------------------------------------
 
 
@@ -145,7 +163,7 @@ def test_repeats_and_unknown_names_change_nothing() -> None:
         ledger.close(stream.name(A, 0), size=1, duration=Seconds(1), closed_at=stream.time),
         ledger.close(stream.name("x", 1), size=1, duration=Seconds(1), closed_at=stream.time),
         ledger.close(stream.name(A, 5000), size=1, duration=Seconds(1), closed_at=stream.time),
-        ledger.close(stream.name(A, 1), size=0, duration=Seconds(1), closed_at=stream.time),
+        ledger.close(stream.name(A, 1), size=-1, duration=Seconds(1), closed_at=stream.time),
         ledger.close(stream.name(A, 1), size=1, duration=Seconds(0), closed_at=stream.time),
         ledger.close("playlist.m3u8", size=1, duration=Seconds(1), closed_at=stream.time),
         ledger.close(stream.name(A, 1, SessionId("s0000000")), size=1, duration=Seconds(1), closed_at=stream.time),

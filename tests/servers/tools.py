@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import imageio_ffmpeg
 import pytest
@@ -80,9 +81,13 @@ def missing_tools() -> list[str]:
 def require(name: str) -> Path:
     """Return where the tool is; without it fail the test when CI=true, else skip it."""
     found = TOOLS[name]()
-    if found is not None:
-        return found
-    reason = f"{name} is not installed; `make test` installs it on Debian"
+    if found is None:
+        unavailable(f"{name} is not installed; `make test` installs it on Debian")
+    return found
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Fail the test when CI=true, else skip it; either says why."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
