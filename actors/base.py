@@ -10,9 +10,10 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pykka
 
@@ -23,6 +24,7 @@ from streamkit.web.bridge import BridgeFuture
 logger = logging.getLogger(__name__)
 
 Ref = pykka.ActorRef[Any]
+T = TypeVar("T")
 
 
 def tell(ref: Ref | None, message: Message) -> bool:
@@ -100,6 +102,18 @@ _running: dict[str, "BaseActor"] = {}  # by urn: every actor whose thread runs
 def running() -> list["BaseActor"]:
     """Return every actor whose thread runs, those included that are just ending."""
     return list(_running.values())
+
+
+def getting_on(step: Callable[[T], None]) -> Callable[[T], None]:
+    """Return `step`, of which one message takes a great many: the actor of this thread does not hang in it."""
+    actor = next((one for one in running() if one.thread == threading.get_ident()), None)
+
+    def take(item: T) -> None:
+        if actor is not None and actor.doing is not None:
+            actor.doing = actor.doing[0], time.monotonic()
+        step(item)
+
+    return take
 
 
 class BaseActor(pykka.ThreadingActor):

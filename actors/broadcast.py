@@ -7,7 +7,7 @@ restarted service continues the same numbers.
 import logging
 import time
 
-from actors.base import Ref
+from actors.base import Ref, getting_on
 from actors.bucket import Bucket
 from actors.disk import Disk
 from actors.encoding import Encoding
@@ -88,7 +88,7 @@ class Broadcast:
         self._upload_error: str | None = None
 
     def _replay(self) -> None:
-        damage = replay(self._services.journal_path(self._key), self._ledger.apply)
+        damage = replay(self._services.journal_path(self._key), getting_on(self._ledger.apply))
         if damage is not None:
             logger.error("The journal is damaged, a copy is kept: %s", damage, extra=self._extra)
 

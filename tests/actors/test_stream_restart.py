@@ -1,10 +1,14 @@
 """A service that stops with `sessions.on_stop: keep`, and the one that goes on from its journal, message by message."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes.stream_world import SLATE, SOURCE, StreamWorld
 
+from actors import broadcast
+from actors.base import getting_on
+from streamkit.hls.events import Event
 from streamkit.messages import (
     EndPublish,
     FolderScanned,
@@ -168,3 +172,17 @@ def test_what_a_stop_could_not_store_is_uploaded_by_the_next_start(world: Stream
     stop_in_mid_stream(world)
     start_again(world)
     assert len(world.uploaders[-1].of(UploadSegment)) == 6
+
+
+def test_a_start_that_reads_a_long_journal_does_not_count_as_hanging(
+    world: StreamWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_in_mid_stream(world)
+    read: list[Event] = []
+
+    def noted(step: Callable[[Event], None]) -> Callable[[Event], None]:
+        return getting_on(lambda event: (read.append(event), step(event))[1])
+
+    monkeypatch.setattr(broadcast, "getting_on", noted)
+    start_again(world)
+    assert len(read) > 3

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 from servers.process import ManagedProcess
 from servers.waiting import wait_until
 
-from actors.base import BaseActor, running
+from actors.base import BaseActor, getting_on, running
 from actors.vigil import HOPELESS, Vigil
 from streamkit.messages import ChildFailed, Tick, Wake
 from streamkit.types import Seconds
@@ -38,6 +39,19 @@ class Hanging(BaseActor):
                 time.monotonic()
         if isinstance(message, Tick):
             assert self.gate.wait(WAIT)
+
+
+class Reading(BaseActor):
+    """Reads a journal of many lines, of which each waits until it is let go."""
+
+    def __init__(self, *, lines: "queue.Queue[float]", read: "queue.Queue[float]") -> None:
+        super().__init__()
+        self.lines, self.read = lines, read
+
+    def on_receive(self, message: Any) -> Any:
+        step = getting_on(self.read.put)
+        while line := self.lines.get(timeout=WAIT):
+            step(line)
 
 
 class Parent(BaseActor):
@@ -158,6 +172,26 @@ def test_an_actor_whose_work_is_long_has_more_time(scene: Scene, monkeypatch: py
     assert scene.vigil.stuck() == []
     scene.look(after=DEADLINE * 20 + 1)
     assert len(scene.vigil.stuck()) == 1
+
+
+def test_an_actor_that_reads_one_line_after_the_other_does_not_hang(scene: Scene) -> None:
+    lines: queue.Queue[float] = queue.Queue()
+    read: queue.Queue[float] = queue.Queue()
+    reader = Reading.start(lines=lines, read=read)
+    reader.tell(Tick())
+    lines.put(1.0)
+    read.get(timeout=WAIT)
+    actor = next(one for one in running() if one.actor_urn == reader.actor_urn)
+    assert actor.doing is not None
+    actor.doing = "Tick", time.monotonic() - DEADLINE * 3
+    scene.look(after=0.0)
+    assert [sentence.split(" has")[0] for sentence in scene.vigil.stuck()] == ["Reading"]
+    lines.put(2.0)
+    read.get(timeout=WAIT)
+    scene.look(after=0.0)
+    assert scene.vigil.stuck() == []
+    lines.put(0.0)
+    reader.stop()
 
 
 def test_no_actor_is_to_blame_when_the_whole_process_was_stopped(scene: Scene) -> None:
