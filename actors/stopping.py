@@ -56,8 +56,11 @@ class Stopping:
             self._services.timers.after(DRAIN_TICK, supervisor, LookWhetherDrained())
 
     def _is_over(self, key: StreamKey) -> bool:
+        """Return whether a settled stream has ended, and what it left from an earlier service is stored as well."""
         snapshot = self._services.board.get(key)
-        return snapshot is None or snapshot.state in (StreamState.ENDED, StreamState.FAILED)
+        if snapshot is None:  # its actor has just begun
+            return False
+        return snapshot.state in (StreamState.ENDED, StreamState.FAILED) and not snapshot.upload_lag
 
     # ---- now
 

@@ -319,6 +319,20 @@ def test_a_drained_service_ends_with_its_last_stream_and_not_before_all_is_store
     assert world.publish().code == "stopping", "its place is not given away"
 
 
+def test_a_drained_service_stores_first_what_an_earlier_one_left(world: World) -> None:
+    world.publish()
+    (look,) = drain(world)
+    world.tell(StreamSettled(key=KEY, publish=1))
+    world.tell(look)
+    assert not world.drained, "its actor has not yet said what is left"
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.ENDED, upload_lag=Seconds(3600.0)))
+    world.tell(look)
+    assert not world.drained
+    world.board.publish(StreamSnapshot(key=KEY, state=StreamState.ENDED))
+    world.tell(look)
+    assert world.drained == ["x"]
+
+
 def test_a_service_without_streams_is_drained_at_the_first_look(world: World) -> None:
     (look,) = drain(world)
     assert len(drain(world)) == 1, "a repeat changes nothing"
