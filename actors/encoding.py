@@ -244,7 +244,7 @@ class Encoding:
             return None
         limit = settings.stall_timeout if run.out_time > 0 else settings.start_timeout
         if now - run.moved_at <= limit:
-            if self.shedding.has_decided(now):
+            if not run.is_slate and self.shedding.has_decided(now):
                 self.feed.renew()
             return None
         if not run.is_slate and now - self.feed.moved_at > limit / 2:

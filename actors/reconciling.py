@@ -67,5 +67,5 @@ class Reconciling:
             renamed=renamed(seen, known, message.asked_at),
         )
         for key, _publisher in found.arrived:
-            logger.info("The RTMP server has a publisher that is not on air; taking it up", extra={"key": key})
+            logger.info("The RTMP server has a publisher that no webhook announced", extra={"key": key})
         return found

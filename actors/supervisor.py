@@ -289,8 +289,9 @@ class Supervisor(BaseActor):
         for key, publisher in found.arrived:
             if self._services.settings.publish_mode_for(key) == "open":
                 self._publish(PublishStream(key=key, publisher=publisher))
-            else:  # the status page does not show what it would have to show
-                logger.warning("Somebody publishes whom no webhook announced; it is not let in", extra={"key": key})
+            elif (entry := self._entries.get(key)) is None or entry.settled:  # else its stream asks for it by itself
+                # The status page does not show what it would have to show.
+                logger.warning("It is not let in without its key or token: let it publish again", extra={"key": key})
 
     def _idle(self, message: StreamIdle) -> None:
         entry = self._current(message.key, message.publish)

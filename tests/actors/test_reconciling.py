@@ -97,7 +97,21 @@ def test_a_publisher_that_would_have_to_show_a_key_is_not_taken_up_unseen(
     world.actor._services.settings = Settings(streams=(StreamRule(match="alice", publish="key"),))
     world.look()
     assert not world.streams
-    assert "no webhook announced" in caplog.text
+    assert "not let in without its key or token" in caplog.text
+
+
+def test_a_broadcast_that_asks_for_its_publisher_by_itself_is_no_reason_to_warn(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.actor._services.settings = Settings(streams=(StreamRule(match="alice", publish="key"),))
+    (tmp_path / "alice.journal").write_text('{"event":"session_opened"}\n')
+    world.actor.on_start()
+    world.look()
+    assert [type(message) for message in world.told] == [RecoverStream]
+    assert "not let in" not in caplog.text
+    world.actor.on_receive(StreamSettled(key=KEY, publish=0))
+    world.look(later=60)
+    assert "not let in" in caplog.text, "it waits for nobody any more"
 
 
 def test_its_late_webhook_changes_nothing_and_its_farewell_counts(world: World) -> None:

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from fakes.stream_world import StreamWorld
+from fakes.stream_world import SLATE, StreamWorld
 
 from actors import shedding
 from actors.shedding import SETTLE, LoadGate
 from streamkit.ffmpeg.progress import Progress
-from streamkit.messages import EncoderProgressed, SourceChanged
+from streamkit.messages import EncoderProgressed, EndPublish, SourceChanged
+from streamkit.settings import SessionSettings
 from streamkit.settings_overload import OverloadSettings
 from streamkit.types import RenditionName, Seconds, StreamKey, StreamState
 
@@ -86,6 +87,22 @@ def test_players_of_the_multivariant_playlist_are_not_offered_what_was_given_up(
 def test_a_source_that_sends_slowly_costs_no_rendition(world: StreamWorld) -> None:
     encode(world, 60, 0.5, is_behind=False)
     assert world.feeds[-1].renewed == 0
+
+
+def test_a_publisher_that_left_a_slow_encoder_costs_the_slate_no_rendition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = SessionSettings(slate=SLATE, reconnect_window=60)
+    world = StreamWorld(tmp_path, monkeypatch, overload={"shed_after": 10.0}, sessions=sessions)
+    world.go_live()
+    encode(world, 8, 0.5, is_behind=True)
+    world.tell(EndPublish(publish=1))
+    world.encoder_exits()
+    for second in range(1, 20):
+        world.tell(EncoderProgressed(run=world.encoders[-1].run, progress=Progress(out_time=Seconds(second))))
+        world.pass_time(1)
+    assert world.snapshot.slate
+    assert world.snapshot.shed == ()
 
 
 def test_the_costliest_of_the_slow_streams_is_the_one_that_gives_up_something_and_alone() -> None:
