@@ -7,6 +7,7 @@ by it. The rendition leaves the multivariant playlist; its own playlist goes on 
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 from streamkit.overload import Pace, cost, given_up, spared
@@ -68,6 +69,7 @@ class LoadGate:
 
     def refusal(self) -> str | None:
         """Return why there is no room for another stream, or None."""
+        self.sample(time.monotonic())  # streams do that while they run; what the last one took is free again
         with self._lock:
             if self._shed and self._settings.refuse:
                 keys = ", ".join(sorted(self._shed))

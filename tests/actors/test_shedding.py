@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fakes.stream_world import SLATE, StreamWorld
+from fakes.stream_world import SLATE, FakeClock, StreamWorld
 
 from actors import shedding
 from actors.shedding import SETTLE, LoadGate
@@ -132,16 +132,19 @@ def test_new_streams_are_refused_while_the_processors_are_busier_than_allowed(
 ) -> None:
     stat = tmp_path / "stat"
     monkeypatch.setattr(shedding, "_PROC_STAT", stat)
+    clock = FakeClock()
+    monkeypatch.setattr(shedding, "time", clock)
+    clock.now += 110 - clock.monotonic()
     gate = LoadGate(OverloadSettings(max_cpu=0.8))
     for now, line in ((100, "cpu 0 0 0 0 0 0 0 0 0 0"), (110, "cpu 70 20 0 10 0 0 0 0 0 0")):
         stat.write_text(f"{line}\ncpu0 1 1 1 1\n")
         gate.sample(now)
     assert gate.refusal() == "90% of the processors are busy, overload.max_cpu is 0.8"
     stat.write_text("cpu 80 20 0 100 0 0 0 0 0 0\n")
-    gate.sample(112)
+    clock.now += 2
     assert gate.refusal() is not None, "not looked at again so soon"
-    gate.sample(116)
-    assert gate.refusal() is None
+    clock.now += 4
+    assert gate.refusal() is None, "also when no stream is left that would look"
 
 
 def test_a_machine_without_proc_refuses_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
