@@ -35,9 +35,11 @@ class Ending:
         self._broadcast, self._encoding, self._life = broadcast, encoding, life
         self._extra = {"key": key}
         self._reason, self._failed = "", False
-        self._is_stopping = self._is_left = False
+        self._is_stopping = False
         self.is_pending = False
         """Whether the session ends as soon as FFmpeg's last segment is collected."""
+        self.is_left = False
+        """Whether the broadcast is left open to the next start: no publisher's end is its end any more."""
 
     @property
     def is_final(self) -> bool:
@@ -78,7 +80,7 @@ class Ending:
 
     def _leave_open(self) -> None:
         """Keep the last segment, but end neither the session nor its playlists: it waits, for as long as it takes."""
-        self._is_left = True
+        self.is_left = True
         self._encoding.close_feed()
         self._encoding.end_slate()
         self._life.enter(StreamState.RECONNECTING)
@@ -87,7 +89,7 @@ class Ending:
 
     def when_drained(self) -> None:
         """Complete the end as soon as the store has everything; a repeat does nothing."""
-        if self._is_left and not self._encoding.has_run and self._broadcast.is_drained:
+        if self.is_left and not self._encoding.has_run and self._broadcast.is_drained:
             tell(self._parent, StreamStopped(key=self._key, pending=0))
         if self.is_pending or self._broadcast.is_open or not self._broadcast.is_drained:
             return

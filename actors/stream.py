@@ -204,7 +204,8 @@ class StreamActor(BaseActor):
 
     def _source_lost(self, reason: str) -> None:
         """A broadcast waits for its publisher, and asks the RTMP server for it unless it said goodbye."""
-        if self._state not in (StreamState.CONNECTING, StreamState.LIVE, StreamState.RECONNECTING):
+        is_lost = self._state in (StreamState.CONNECTING, StreamState.LIVE, StreamState.RECONNECTING)
+        if not is_lost or self._ending.is_left:
             return
         tell(self.parent, PublisherGone(key=self._key, publish=self._publish))
         if self._state is StreamState.CONNECTING:
@@ -212,8 +213,7 @@ class StreamActor(BaseActor):
             return
         was_live = self._state is StreamState.LIVE
         self._life.move(StreamEvent.SOURCE_LOST)
-        window = self._settings.reconnect_window_for(self._key)
-        self._life.wait_at_most(window)
+        self._life.wait_at_most(window := self._settings.reconnect_window_for(self._key))
         logger.info("Waiting %g s for the publisher: %s", window, reason, extra=self._extra)
         if not window:
             self._finish(StreamEvent.WINDOW_PASSED, reason)

@@ -89,6 +89,20 @@ def test_a_kept_broadcast_outlasts_every_window_while_the_service_stops(world: S
     assert "#EXT-X-ENDLIST" not in world.bucket("720p.m3u8")
 
 
+@pytest.mark.parametrize("window", [0.0, 5.0], ids=["at once", "after a window"])
+def test_a_farewell_while_the_service_stops_does_not_end_a_kept_broadcast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: float
+) -> None:
+    world = StreamWorld(tmp_path, monkeypatch, sessions=SessionSettings(on_stop="keep", reconnect_window=window))
+    world.go_live(segments=2)
+    world.tell(ShutDown())
+    world.tell(EndPublish(publish=1))
+    world.encoder_exits()
+    world.pass_time(10)
+    world.store_everything()
+    assert "#EXT-X-ENDLIST" not in world.bucket("720p.m3u8")
+
+
 def test_neither_a_slate_nor_the_publisher_begins_another_run_while_the_service_stops(world: StreamWorld) -> None:
     stop_in_mid_stream(world)
     world.pass_time(1)
