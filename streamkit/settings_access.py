@@ -1,17 +1,33 @@
 """The `access` section: who may publish, and whose webhooks count."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from streamkit.access.addresses import NETWORK_RULE, Network, parse_network
-from streamkit.settings_encryption import Secret
+from streamkit.settings_encryption import SHORTEST_SECRET, Secret
 from streamkit.settings_fields import Section
 
 PublishMode = Literal["open", "key", "token", "key_or_token", "callback"]
 PlaybackMode = Literal["open", "token"]
 Outage = Literal["refuse", "known", "accept"]
+
+
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
+_BEARER_RULE = (
+    f"empty or at least {SHORTEST_SECRET} characters from A-Z a-z 0-9 - . _ ~ + /, and = at the end: "
+    "only these fit into an Authorization header"
+)
+
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    """Refuse what no program could send as `Authorization: Bearer` (RFC 6750 2.1)."""
+    text = secret.get_secret_value()
+    if text and (len(text) < SHORTEST_SECRET or not _BEARER.fullmatch(text)):
+        raise PydanticCustomError("broken_rule", _BEARER_RULE)
+    return secret
 
 
 def _is_network(text: str) -> str:
@@ -29,6 +45,7 @@ HostText = Annotated[
         description="a host name, without scheme and port; *.example.org is every host below example.org",
     ),
 ]
+BearerToken = Annotated[SecretStr, Field(description=_BEARER_RULE), AfterValidator(_fits_a_header)]
 NetworkText = Annotated[str, Field(description=NETWORK_RULE), AfterValidator(_is_network)]
 
 
@@ -66,10 +83,10 @@ class AccessSettings(Section):
     """Hosts of the web pages that may play; none: any."""
     referer_required: bool = False
     """Whether who does not say which page it is may not play where there are `referers`."""
-    admin_token: Secret = SecretStr("")
+    admin_token: BearerToken = SecretStr("")
     """What operators must show; empty: nothing."""
     request_rate: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """Requests per second that one address may send, of players' ones apart; 0: any."""
+    """Requests per second that one address may send, those of players, RTMP servers and probes apart; 0: any."""
     player_rate: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     """Requests per second for playlists, segments, pictures and keys that one address may send; 0: any."""
     trusted_proxies: tuple[NetworkText, ...] = ()

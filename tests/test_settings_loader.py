@@ -94,6 +94,13 @@ WRONG_VARIABLES = {
         "hunter2",
         "the value is not valid: it must be empty or text of at least 16 characters (encryption.secret)",
     ),
+    "ADMIN_TOKEN": (
+        "hunter2 hunter2 hunter2",
+        (
+            "the value is not valid: it must be empty or at least 16 characters from A-Z a-z 0-9 - . _ ~ + /, and = at "
+            "the end: only these fit into an Authorization header (access.admin_token)"
+        ),
+    ),
     "KEY_URL_BASE": (
         "//live.example.org",
         (
@@ -227,7 +234,7 @@ VALUES = {
     "KEY_URL_BASE": "https://live.example.org/streamkit",
     "AUTH_CALLBACK_SECRET": "a callback secret of ours",
     "WEBHOOK_SECRET": "a webhook secret of ours",
-    "ADMIN_TOKEN": "an admin token of ours",
+    "ADMIN_TOKEN": "an-admin.token~of+ours/==",
 }
 DEFAULTS = {
     "DB_HOST": "localhost",

@@ -34,7 +34,7 @@ def _health(api: Api) -> list[Endpoint]:
         Endpoint(
             path="/health",
             handler=api.health,
-            audience=Audience.EVERYBODY,
+            audience=Audience.PROBES,
             operation="health",
             tag="service",
             summary="Is the process alive?",
@@ -43,7 +43,7 @@ def _health(api: Api) -> list[Endpoint]:
         Endpoint(
             path="/ready",
             handler=api.ready,
-            audience=Audience.EVERYBODY,
+            audience=Audience.PROBES,
             operation="ready",
             tag="service",
             summary="Can this node work?",

@@ -17,6 +17,7 @@ class Audience(Enum):
     EVERYBODY = "everybody"
     PLAYERS = "players"
     RTMP_SERVERS = "RTMP servers"
+    PROBES = "probes"
     OPERATORS = "operators"
 
 

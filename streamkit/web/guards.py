@@ -13,6 +13,10 @@ from streamkit.web.endpoints import Audience
 from streamkit.web.problems import ApiError
 from streamkit.web.referers import Referers
 
+_NOT_COUNTED = (Audience.RTMP_SERVERS, Audience.PROBES)
+"""One address tells of every publisher; and behind a proxy anybody's requests would make a probe fail, so that the node
+would be taken away. What probes ask costs next to nothing: /ready looks every two seconds at most."""
+
 
 class Guards:
     """Request middleware. Handlers check for themselves what depends on the stream or the body."""
@@ -35,7 +39,7 @@ class Guards:
         """Return when the request may go on. Raises ApiError: 429, 401 or 403."""
         # A request without a route, to nowhere, is counted all the same.
         audience = getattr(request.route.ctx, "audience", None) if request.route is not None else None
-        if audience is not Audience.RTMP_SERVERS:  # one address tells of every publisher
+        if audience not in _NOT_COUNTED:
             self._count(request, self._players if audience is Audience.PLAYERS else self._others)
         if request.method == "OPTIONS":  # which carries no credentials
             return
