@@ -62,6 +62,7 @@ from streamkit.web.app import create_app
 from streamkit.web.bridge import ask
 from streamkit.web.deps import WebDeps
 from streamkit.web.gate import publish_gate
+from streamkit.web.protocol import PunctualProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ def serve(settings: Settings, *, embedded: bool, demo: bool, drain: bool = False
         app.run(
             host=settings.server.host,
             port=settings.server.port,
+            protocol=PunctualProtocol,
             single_process=True,  # a worker process would be a second Supervisor
             access_log=False,
             motd=False,

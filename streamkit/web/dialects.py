@@ -216,10 +216,10 @@ class _Fields:
         return parse_arguments(self.text(name) if self.values.get(name) else "")
 
     def others(self, own: frozenset[str]) -> PublishArguments:
-        """Return the arguments of a publish URL that are fields beside the RTMP server's `own`."""
-        for name in ("key", "token"):
-            if name in self.values:
-                self.text(name)  # neither twice nor something else than text
+        """Return the arguments of a publish URL that are fields beside the RTMP server's `own`.
+
+        Those that came twice or are no text are as good as not there: whoever needs them refuses in its own words.
+        """
         named = {name: value for name, value in self.values.items() if name not in own | self.repeated}
         return PublishArguments({name: value for name, value in named.items() if isinstance(value, str)})
 

@@ -38,6 +38,7 @@ from streamkit.types import Seconds
 from streamkit.web.app import create_app
 from streamkit.web.deps import WebDeps
 from streamkit.web.gate import publish_gate
+from streamkit.web.protocol import PunctualProtocol
 
 
 class RecordingActor(BaseActor):
@@ -121,6 +122,7 @@ class FrontEnd:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.app: Sanic[Any, Any]
         self.board = SnapshotBoard()
         self.store = MemoryStore()
         self.spool = Spool()
@@ -214,8 +216,9 @@ async def _run(front: FrontEnd, started: "concurrent.futures.Future[int]", stop:
             gate=front.gate,
         )
     )
+    front.app = app
     listener = socket.create_server(("127.0.0.1", 0))
-    server = await app.create_server(sock=listener, return_asyncio_server=True)
+    server = await app.create_server(sock=listener, protocol=PunctualProtocol, return_asyncio_server=True)
     assert server is not None
     await server.startup()
     await server.before_start()
