@@ -1,12 +1,16 @@
 """Rows: what one stream tells the Database actor. Used by the Broadcast alone, in the StreamActor's thread."""
 
 import time
+from typing import Final
 
 from actors.base import Ref, tell
 from streamkit.hls.events import CountersRestored
 from streamkit.hls.segments import Segment
 from streamkit.messages import SaveSegment, SaveSession, SaveStream
-from streamkit.types import Epoch, RenditionName, SessionId, StreamKey, StreamState, UnixTime
+from streamkit.types import Epoch, RenditionName, Seconds, SessionId, StreamKey, StreamState, UnixTime
+
+LAST_ROWS: Final = Seconds(600.0)
+"""How long after its last event a stopped service may have told rows of a broadcast."""
 
 
 class Rows:
@@ -18,6 +22,11 @@ class Rows:
         self._revision = 0
         self.told = 0
         """How many rows were told."""
+
+    def go_on_after(self, moment: UnixTime) -> None:
+        """Number behind the rows that were told by `moment`, also when the clock was set back since."""
+        if moment > time.time():
+            self._revision = max(self._revision, int((moment + LAST_ROWS) * 1000))
 
     def stream(
         self,

@@ -44,6 +44,9 @@ class Written:
     def owe_all(self) -> None:
         """Tell everything at the next tick: an earlier run of the service may have ended before it was written."""
         self._owes_all = True
+        if (book := self._ledger.book()) is not None:
+            last = book.opened_at if book.is_empty else book.closed_at(book.end - 1)
+            self._rows.go_on_after(book.ended_at or last)
 
     def tick(self) -> None:
         """Ask, when it is time to."""

@@ -138,6 +138,25 @@ def test_the_next_start_goes_on_with_the_session_behind_a_discontinuity(world: S
     assert world.local("720p.m3u8").index("_720p_2.ts") < world.local("720p.m3u8").index("#EXT-X-DISCONTINUITY\n")
 
 
+@pytest.mark.parametrize("during", [True, False], ids=["on air", "while it is stopped"])
+def test_rows_of_the_next_start_are_newer_although_the_clock_was_set_back(world: StreamWorld, *, during: bool) -> None:
+    world.go_live(segments=2)
+    world.clock.step = -3600 if during else 0
+    world.tell(ShutDown())
+    world.segment(2)
+    world.encoder_exits()
+    world.clock.step = -3600
+    told = [max(row.revision for row in world.database.of(kind)) for kind in (SaveStream, SaveSession)]
+    start_again(world)
+    world.tell(SourceDetected(run=world.feeds[-1].number, source=SOURCE))
+    world.segment(3)
+    assert world.snapshot.state is StreamState.LIVE
+    newest = [world.database.of(kind)[-1] for kind in (SaveStream, SaveSession)]
+    assert all(
+        row.state is StreamState.LIVE and row.revision > before for row, before in zip(newest, told, strict=True)
+    )
+
+
 def test_a_kept_broadcast_ends_when_nobody_comes_back_to_the_next_start(world: StreamWorld) -> None:
     stop_in_mid_stream(world)
     world.clock.now += 3600

@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 import pytest
 
-from actors import broadcast, bucket, encoding, ending, feeding, life, stream, written
+from actors import broadcast, bucket, encoding, ending, feeding, life, rows, stream, written
 from actors.shedding import LoadGate
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.progress import Progress
@@ -144,7 +144,7 @@ class StreamWorld:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, **sections: Any) -> None:
         self.clock = FakeClock()
-        for module in (stream, encoding, ending, feeding, broadcast, life, written):
+        for module in (stream, encoding, ending, feeding, broadcast, life, rows, written):
             patch.setattr(module, "time", self.clock)
         self.parent, self.database = RecordingRef("parent"), RecordingRef("database")
         self.watchers: list[RecordingRef] = []
