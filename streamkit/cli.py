@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - what a command needs is imported by it, so that --help and --version answer at once
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from streamkit import __version__
 from streamkit.cli_config import config
+from streamkit.cli_doctor import doctor
 from streamkit.cli_keys import keys
 from streamkit.cli_ladder import ladder
 from streamkit.cli_options import config_option, load, parse_expiry
@@ -27,6 +29,7 @@ Examples:
   streamkit config show --changed     what is configured, and by which variable or line
   streamkit ladder explain SOURCE     what would be encoded, and what it would take
   streamkit ladder calibrate          measure which presets this machine can afford
+  streamkit doctor                    is everything there that the service needs, and what to do if not
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
   streamkit check URL                 which rules of HLS a stream keeps, anybody's
@@ -42,7 +45,7 @@ Exit codes:
   1         an internal error ended the service: the log says which
   2         the configuration or the usage is wrong
   3         something that is needed is not there: database, FFmpeg, a free port
-  4         a rule that `streamkit check` looked at is broken
+  4         a rule that `streamkit check` looked at is broken, or `streamkit doctor` found a fault
   5         a second signal ended the service at once: the next start uploads what was left
   130       interrupted before it served; a stop by SIGINT or SIGTERM after that is 0
 """
@@ -76,12 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @click.group(help=_HELP)
 @click.version_option(__version__, prog_name="streamkit")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Hold the commands together."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False  # without it, colours are for terminals
 
 
-for group in (config, keys, ladder):
-    cli.add_command(group)
+for command in (config, doctor, keys, ladder):
+    cli.add_command(command)
 
 
 @cli.command()

@@ -45,6 +45,12 @@ def current_revision(url: str) -> str | None:
     return asyncio.run(_current_revision(url))
 
 
+def newest_revision() -> tuple[str, set[str]]:
+    """Return the revision of this version's tables, and all that it knows."""
+    scripts = ScriptDirectory.from_config(_config())
+    return scripts.get_current_head() or "", {script.revision for script in scripts.walk_revisions()}
+
+
 async def upgrade(url: str) -> str:
     """`upgrade_to_head` for a caller within an event loop; may be cancelled at any time."""
     async with _connection(url) as connection:
@@ -117,7 +123,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _refuse_newer(url: str, scripts: ScriptDirectory, revision: str | None) -> None:
-    known = {script.revision for script in scripts.walk_revisions()}
+    _, known = newest_revision()
     if revision is not None and revision not in known:
         raise DatabaseUnavailableError(
             f"the database {describe(url)} has the tables of a newer StreamKit (revision {revision}): "
