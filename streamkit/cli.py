@@ -15,6 +15,7 @@ from streamkit.cli_doctor import doctor
 from streamkit.cli_keys import keys
 from streamkit.cli_ladder import ladder
 from streamkit.cli_options import config_option, load, parse_expiry
+from streamkit.cli_streams import streams
 from streamkit.errors import ConfigError, InvalidStreamKeyError, StreamKitError
 from streamkit.types import parse_stream_key
 
@@ -32,6 +33,7 @@ Examples:
   streamkit doctor                    is everything there that the service needs, and what to do if not
   streamkit migrate                   create or update the tables in PostgreSQL
   streamkit serve                     production: PostgreSQL, S3 and an RTMP server
+  streamkit streams ls                what is on air, from the HTTP API
   streamkit check URL                 which rules of HLS a stream keeps, anybody's
   streamkit token KEY --expires 1h    a token with which a player gets the keys of an encrypted stream
   streamkit keys create KEY           a publish key, where the configuration asks publishers for one
@@ -86,7 +88,7 @@ def cli(context: click.Context) -> None:
         context.color = False  # without it, colours are for terminals
 
 
-for command in (config, doctor, keys, ladder):
+for command in (config, doctor, keys, ladder, streams):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ StreamKitError
 │   ├── ObjectNotFoundError   there is no such object (404)
 │   ├── StoreDeniedError      credentials or permissions (401, 403): a human must act
 │   └── StoreUnavailableError refused, reset, timed out, full, 5xx, 429: try again
+├── ClientError               a running service cannot be asked, or refuses
 ├── RtmpStatusError           the RTMP server's status page cannot be had, or is no such page
 ├── DatabaseUnavailableError  the database cannot be reached now
 ├── AuthorizationUnavailableError  nobody can say now whether a publisher may go on
@@ -77,6 +78,10 @@ class StoreUnavailableError(StoreError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ClientError(StreamKitError):
+    """A running service cannot be asked over its HTTP API, or refuses."""
 
 
 class RtmpStatusError(StreamKitError):

@@ -48,6 +48,8 @@ VARIABLES: dict[str, tuple[str, str]] = {
 }
 """Environment variable -> the key that it sets."""
 CONFIG_VARIABLE = "STREAMKIT_CONFIG"
+CLIENT_VARIABLES = ("STREAMKIT_URL",)
+"""Not part of the configuration: where `streamkit streams` asks."""
 LOCAL_CONFIG = Path("config/streamkit.yaml")
 
 _PASSES = 8  # each one finds what the problems of the one before had hidden; real files need two
@@ -113,7 +115,8 @@ def _read(file: Path) -> str:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    unknown = sorted(name for name in environ if name.startswith("STREAMKIT_") and name != CONFIG_VARIABLE)
+    known = (CONFIG_VARIABLE, *CLIENT_VARIABLES)
+    unknown = sorted(name for name in environ if name.startswith("STREAMKIT_") and name not in known)
     return [f"environment variable {name}: is not known: {_nearest_variable(name)}" for name in unknown]
 
 

@@ -23,6 +23,7 @@ PURE = sorted(
         "streamkit/presets.py",
         "streamkit/overload.py",
         "streamkit/forecast.py",
+        "streamkit/client/models.py",
         "streamkit/backoff.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",
