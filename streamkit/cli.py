@@ -5,6 +5,7 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from streamkit.cli_config import config
 from streamkit.cli_doctor import doctor
 from streamkit.cli_keys import keys
 from streamkit.cli_ladder import ladder
-from streamkit.cli_options import config_option, load, parse_expiry
+from streamkit.cli_options import config_option, iso_time, json_option, load, parse_expiry, print_json
 from streamkit.cli_streams import streams
 from streamkit.errors import ConfigError, InvalidStreamKeyError, StreamKitError
 from streamkit.types import parse_stream_key
@@ -132,7 +133,8 @@ def serve(*, embedded: bool, demo: bool, drain: bool, path: Path | None) -> int:
 
 @cli.command()
 @config_option
-def migrate(path: Path | None) -> None:
+@json_option
+def migrate(*, path: Path | None, as_json: bool) -> None:
     """Create or update StreamKit's tables in PostgreSQL; safe to repeat, and at the same time on several machines.
 
     \b
@@ -144,7 +146,10 @@ def migrate(path: Path | None) -> None:
     from streamkit.database.migrate import upgrade_to_head
 
     revision = upgrade_to_head(database_url(settings, embedded=False))
-    click.echo(f"the database '{settings.database.name}' is at revision {revision}")
+    if as_json:
+        print_json({"database": settings.database.name, "revision": revision})
+    else:
+        click.echo(f"the database '{settings.database.name}' is at revision {revision}")
 
 
 @cli.command("check")
@@ -157,7 +162,8 @@ def migrate(path: Path | None) -> None:
     help="Look at a live stream once more, after one and a half target durations.",
 )
 @click.option("--token", help="Sent with requests for keys, for a stream whose playlists do not carry it.")
-def check_stream(*, url: str, segments: int, reload: bool, token: str | None) -> int:
+@json_option
+def check_stream(*, url: str, segments: int, reload: bool, token: str | None, as_json: bool) -> int:
     """Fetch the HLS stream at URL as a player does, and say which rules its playlists and media keep.
 
     Broken rules of RFC 8216 are WRONG; what Apple asks for beyond them is advice.
@@ -169,8 +175,12 @@ def check_stream(*, url: str, segments: int, reload: bool, token: str | None) ->
     """
     from streamkit.playlist_check import StreamCheck, report
 
-    text, is_right = report(StreamCheck(url, segments=segments, reload=reload, token=token).findings())
-    click.echo(text)
+    findings = list(StreamCheck(url, segments=segments, reload=reload, token=token).findings())
+    text, is_right = report(findings)
+    if as_json:
+        print_json({"right": is_right, "findings": [asdict(finding) for finding in findings]})
+    else:
+        click.echo(text)
     return OK if is_right else RULES_BROKEN
 
 
@@ -186,7 +196,8 @@ def check_stream(*, url: str, segments: int, reload: bool, token: str | None) ->
 )
 @click.option("--publish", is_flag=True, help="A token to publish the stream with, instead of one to play it.")
 @config_option
-def token(*, key: str, expires: int, publish: bool, path: Path | None) -> None:
+@json_option
+def token(*, key: str, expires: int, publish: bool, path: Path | None, as_json: bool) -> None:
     """Print a token for the stream KEY. With it a player gets the keys of encrypted segments, or a publisher goes on.
 
     \b
@@ -203,4 +214,9 @@ def token(*, key: str, expires: int, publish: bool, path: Path | None) -> None:
         variable = "TOKEN_SECRET (encryption.token_secret)" if publish else "ENCRYPTION_SECRET (encryption.secret)"
         raise ConfigError([f"there is no secret to sign tokens with: set {variable}"])
     purpose = Purpose.PUBLISH if publish else Purpose.PLAY
-    click.echo(make_token(secret, parse_stream_key(key), int(time.time()) + expires, purpose))
+    ends = int(time.time()) + expires
+    made = make_token(secret, parse_stream_key(key), ends, purpose)
+    if as_json:
+        print_json({"token": made, "stream_key": key, "purpose": purpose.name.lower(), "expires_at": iso_time(ends)})
+    else:
+        click.echo(made)

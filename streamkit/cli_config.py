@@ -28,7 +28,8 @@ def config() -> None:
     callback=parse_source,
     help="What the publisher sends, with AAC stereo; the renditions depend on it.",
 )
-def check(path: Path | None, source: SourceInfo) -> None:
+@json_option
+def check(*, path: Path | None, source: SourceInfo, as_json: bool) -> None:
     """Validate the configuration; show it, the renditions of each ladder and the exact FFmpeg commands.
 
     \b
@@ -52,8 +53,14 @@ def check(path: Path | None, source: SourceInfo) -> None:
         check_slates(settings, ffmpeg.path)
     except ConfigError as error:
         raise ConfigError([f"{file}: {problem}" for problem in error.problems]) from None
-    click.echo(f"# {file} is valid")
     presets = PresetBook(settings, ffmpeg, settings.hls.output_dir / STATE_FOLDER)
+    if as_json:
+        from streamkit.ladder_report import explanation
+
+        plans = {name: explanation(settings, name, source, ffmpeg, presets).as_json() for name in settings.ladders}
+        print_json({"file": str(file), "ladders": plans})
+        return
+    click.echo(f"# {file} is valid")
     click.echo(describe(settings, source, ffmpeg, presets))
 
 

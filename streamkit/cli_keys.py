@@ -5,14 +5,13 @@
 import secrets
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from streamkit.access.keys import ID_BYTES, SECRET_BYTES, digest, is_key_id, key_id, make_key
-from streamkit.cli_options import config_option, load, parse_expiry
+from streamkit.cli_options import config_option, iso_time, json_option, load, parse_expiry, print_json
 from streamkit.types import PublishKeyId, UnixTime, parse_stream_key
 
 if TYPE_CHECKING:
@@ -42,7 +41,8 @@ def keys() -> None:
 )
 @_embedded_option
 @config_option
-def create(*, stream: str, label: str, expires: int | None, embedded: bool, path: Path | None) -> None:
+@json_option
+def create(*, stream: str, label: str, expires: int | None, embedded: bool, path: Path | None, as_json: bool) -> None:
     """Make a publish key for STREAM and print it. It is shown this once: only a hash of it is kept.
 
     \b
@@ -68,20 +68,27 @@ def create(*, stream: str, label: str, expires: int | None, embedded: bool, path
     )
     _run(path, lambda kept: kept.create(row), embedded=embedded)
     click.echo(f"Publish key {row.id} of the stream {row.stream_key}; it is not shown again:", err=True)
-    click.echo(key)
+    if as_json:
+        print_json({"key": key, **_plain(row)})
+    else:
+        click.echo(key)
 
 
 @keys.command("list")
 @click.argument("stream", required=False)
 @_embedded_option
 @config_option
-def list_keys(*, stream: str | None, embedded: bool, path: Path | None) -> None:
+@json_option
+def list_keys(*, stream: str | None, embedded: bool, path: Path | None, as_json: bool) -> None:
     """List the publish keys of STREAM, or of all streams: ID, stream, state, when it was made, label."""
     wanted = None if stream is None else parse_stream_key(stream)
     found = _run(path, lambda kept: kept.list(wanted), embedded=embedded)
+    if as_json:
+        print_json({"keys": [_plain(row) for row in found]})
+        return
     for row in found:
         state = _state(row, UnixTime(time.time()))
-        click.echo(f"{row.id}  {row.stream_key}  {state}  made {_date(row.created_at)}  {row.label}".rstrip())
+        click.echo(f"{row.id}  {row.stream_key}  {state}  made {iso_time(row.created_at)}  {row.label}".rstrip())
     if not found:
         click.echo("there are no publish keys" if wanted is None else f"{wanted} has no publish keys", err=True)
 
@@ -90,7 +97,8 @@ def list_keys(*, stream: str | None, embedded: bool, path: Path | None) -> None:
 @click.argument("key")
 @_embedded_option
 @config_option
-def revoke(*, key: str, embedded: bool, path: Path | None) -> None:
+@json_option
+def revoke(*, key: str, embedded: bool, path: Path | None, as_json: bool) -> None:
     """Let nobody publish with the key any more. KEY is its ID, the part before the '-'.
 
     It counts from the next publish on; a broadcast that is live goes on until its publisher leaves.
@@ -100,6 +108,9 @@ def revoke(*, key: str, embedded: bool, path: Path | None) -> None:
     row = _run(path, lambda kept: kept.revoke(PublishKeyId(key), UnixTime(time.time())), embedded=embedded)
     if row is None:
         raise click.UsageError(f"there is no publish key {key}")
+    if as_json:
+        print_json(_plain(row))
+        return
     click.echo(f"publish key {row.id} of the stream {row.stream_key} is {_state(row, UnixTime(time.time()))}")
 
 
@@ -124,11 +135,18 @@ def _run(path: Path | None, work: "Callable[[PublishKeys], Coroutine[Any, Any, T
 
 def _state(row: "PublishKeyRow", now: UnixTime) -> str:
     if row.revoked_at is not None:
-        return f"revoked {_date(row.revoked_at)}"
+        return f"revoked {iso_time(row.revoked_at)}"
     if row.expires_at is None:
         return "valid"
-    return f"{'expired' if row.expires_at <= now else 'valid until'} {_date(row.expires_at)}"
+    return f"{'expired' if row.expires_at <= now else 'valid until'} {iso_time(row.expires_at)}"
 
 
-def _date(at: UnixTime) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _plain(row: "PublishKeyRow") -> dict[str, Any]:
+    """Return what may be known of a key, for programs."""
+    times = {"created_at": row.created_at, "expires_at": row.expires_at, "revoked_at": row.revoked_at}
+    return {
+        "id": row.id,
+        "stream_key": row.stream_key,
+        "label": row.label,
+        **{name: None if at is None else iso_time(at) for name, at in times.items()},
+    }

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - see streamkit.cli
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ def ladder() -> None:
 @ladder.command()
 @config_option
 @click.option("--ladder", "name", help="Measure this one. Default: every ladder with `preset: auto`.")
-def calibrate(path: Path | None, name: str | None) -> None:
+@json_option
+def calibrate(*, path: Path | None, name: str | None, as_json: bool) -> None:
     """Measure the presets that `preset: auto` chooses from on this machine, with the FFmpeg at hand.
 
     It takes some seconds of all processors for each ladder; run it while no stream runs. A service that runs already
@@ -45,9 +47,14 @@ def calibrate(path: Path | None, name: str | None) -> None:
     folder = settings.hls.output_dir / STATE_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     book = PresetBook(settings, ffmpeg, folder)
+    measured = {}
     for one in names:
-        book.measure(one)
-        click.echo(report(settings, one, book))
+        capacity = book.measure(one)
+        measured[one] = [asdict(measure) for measure in capacity.measures] if capacity else []
+        if not as_json:
+            click.echo(report(settings, one, book))
+    if as_json:
+        print_json({"ladders": measured})
 
 
 @ladder.command()

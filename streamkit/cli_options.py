@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def print_json(value: Any) -> None:
     """Print a value as JSON for programs."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def iso_time(at: float) -> str:
+    """Return a Unix time as the commands write it: 2026-11-22T15:36:00Z."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_size(text: str) -> SourceInfo | None:
