@@ -62,8 +62,13 @@ def render_part(book: Book, numbers: range) -> dict[str, bytes]:
     }
     if not whole:
         return {}
+    # 6.2.4: one target duration for all of them, though sound is never cut to the microsecond where pictures are.
+    longest = max(segment.duration for segments in whole.values() for segment in segments)
+    target = max(1, int(longest + 0.5))
     files = {
-        vod_media_name(book.session, rendition.name): render_vod_media(segments).encode()
+        vod_media_name(book.session, rendition.name): render_media(
+            segments, target_duration=target, ended=True, kind="VOD"
+        ).encode()
         for rendition, segments in whole.items()
     }
     only = next(iter(files.values())) if len(files) == 1 else None
@@ -128,12 +133,6 @@ def _map_and_key(segment: Segment, before: Segment | None) -> list[str]:
 def tail_text(*, ended: bool) -> str:
     """Return the lines below the last entry."""
     return "#EXT-X-ENDLIST\n" if ended else ""  # 4.3.3.4
-
-
-def render_vod_media(segments: list[Segment]) -> str:
-    """Return the media playlist of a whole broadcast."""
-    longest = max(segment.duration for segment in segments)
-    return render_media(segments, target_duration=max(1, int(longest + 0.5)), ended=True, kind="VOD")
 
 
 def date_text(at: UnixTime) -> str:

@@ -167,3 +167,18 @@ def test_an_audio_only_variant_names_its_group_and_counts_it_once() -> None:
 def test_a_replayed_journal_gives_the_same_groups(stream: Stream) -> None:
     make(stream, *ALL)
     assert stream.replayed().renditions() == stream.ledger.renditions()
+
+
+def test_rfc8216_6_2_4_a_broadcast_has_one_target_duration_though_its_sound_is_cut_a_little_shorter() -> None:
+    stream = Stream()
+    session = stream.ledger.open_session(stream.time)
+    stream.record(session)
+    stream.record(stream.ledger.begin_run(with_separate_audio((rendition("720p"),))))
+    for number in range(3):
+        stream.make(range(number, number + 1), "720p", duration=1.5)
+        stream.make(range(number, number + 1), "audio-128k", duration=1.493)
+    stream.record(stream.ledger.end_session(stream.time))
+    files = {name: text.decode() for name, text in render_vod(stream.ledger).items()}
+    targets = {name: tags(text, "EXT-X-TARGETDURATION") for name, text in files.items()}
+    targets.pop(f"{session.session}.m3u8")
+    assert targets == {f"{session.session}_720p.m3u8": ["2"], f"{session.session}_audio-128k.m3u8": ["2"]}
