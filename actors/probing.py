@@ -5,6 +5,7 @@ Used by the SegmentWatcher alone, in its thread: it has the files first, and bef
 
 import logging
 from collections.abc import Iterable
+from errno import EMFILE, ENFILE
 from pathlib import Path
 
 from streamkit.errors import MediaError
@@ -26,13 +27,18 @@ class Probing:
         self._unsure = set(copied)  # whose segments have all begun with an IDR so far; what we encode always does
 
     def look(self, rendition: RenditionName, segment: Path, init: Path | None) -> MediaInfo | None:
-        """Return what is new about the rendition; None when nothing is, or when it cannot be read."""
+        """Return what is new about the rendition; None when nothing is, or when it cannot be read.
+
+        Raises OSError when no file can be opened now.
+        """
         try:
             if self._looks.get(rendition):
                 return self._look_inside(rendition, segment, init)
             if rendition in self._unsure:
                 return self._look_at_beginning(rendition, segment, init)
         except (MediaError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+                raise  # another look will do
             self._looks[rendition] = 0
             self._unsure.discard(rendition)
             logger.warning("%s cannot be looked into, its playlists tell what was asked for: %s", segment.name, error)

@@ -8,7 +8,9 @@ Owns      a watch on the stream's folder
 Its death costs nothing: the StreamActor starts another, which reads the same playlists again.
 """
 
+import errno
 import logging
+import resource
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
 BEING_WRITTEN = ".tmp"  # FFmpeg's suffix of a playlist that it then renames
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)  # nothing is wrong with the file: it can be opened later
 
 
 class _UnfitError(Exception):
@@ -75,6 +78,7 @@ class SegmentWatcher(BaseActor):
         self._keys = keys
         self._runs: dict[int, _Run] = {}
         self._interval = SCAN_INTERVAL
+        self._is_short = False  # of file descriptors
 
     def on_start(self) -> None:
         self._watch_folder()
@@ -111,9 +115,11 @@ class SegmentWatcher(BaseActor):
         self._scan(run)
 
     def _finish(self, number: int) -> None:
-        run = self._runs.pop(number, None)
-        if run is not None:
-            self._scan(run)
+        run = self._runs.get(number)
+        if run is not None and not self._scan(run):
+            self._timers.after(SCAN_INTERVAL, self.me, ScanFolder(run=number))
+            return
+        self._runs.pop(number, None)
         tell(self.parent, FolderScanned(run=number))
 
     def _wake(self) -> None:
@@ -121,17 +127,43 @@ class SegmentWatcher(BaseActor):
         self._timers.after(self._interval, self.me, Wake())
 
     def _scan_all(self) -> None:
-        for run in self._runs.values():
-            self._scan(run)
+        looked = [self._scan(run) for run in self._runs.values()]
+        if all(looked) and self._is_short:
+            self._is_short = False
+            logger.warning("Files can be opened again, the segments that waited are taken")
 
     def _scan_closed(self, name: str) -> None:
         for run in self._runs.values():
             if name in run.playlists:
-                self._scan_playlist(run, name)
+                self._try_playlist(run, name)
 
-    def _scan(self, run: _Run) -> None:
-        for name in run.playlists:
+    def _scan(self, run: _Run) -> bool:
+        """Look at every playlist of the run; return whether that was possible."""
+        looked = [self._try_playlist(run, name) for name in run.playlists]
+        return all(looked)
+
+    def _try_playlist(self, run: _Run, name: str) -> bool:
+        try:
             self._scan_playlist(run, name)
+        except OSError as error:
+            if error.errno not in NO_DESCRIPTORS:
+                raise
+            run.read.pop(name, None)  # some of what it lists was not told
+            self._say_short(error)
+            return False
+        return True
+
+    def _say_short(self, error: OSError) -> None:
+        """Say it once; other watchers say the same, which the log counts."""
+        if not self._is_short:
+            self._is_short = True
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            logger.error(
+                "%s (the service may have %d): segments wait on disk until files can be opened; raise LimitNOFILE, "
+                "or ulimit -n",
+                error.strerror,
+                limit,
+            )
 
     def _scan_playlist(self, run: _Run, name: str) -> None:
         text, rendition = _read_playlist(self._folder / name), run.playlists[name]
@@ -159,7 +191,6 @@ class SegmentWatcher(BaseActor):
         self._tell_closed(run, parsed, listed)
 
     def _tell_closed(self, run: _Run, parsed: SegmentName, listed: ListedSegment) -> None:
-        run.next[parsed.rendition] = MediaSequence(parsed.sequence + 1)
         path = self._folder / listed.name
         size, media, closed_at = 0, None, UnixTime(time.time())
         try:
@@ -168,7 +199,10 @@ class SegmentWatcher(BaseActor):
         except FileNotFoundError:
             logger.error("%s is in FFmpeg's playlist but not on disk", listed.name)
         except (_UnfitError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+                raise
             logger.error("%s is left out: %s", listed.name, error)
+        run.next[parsed.rendition] = MediaSequence(parsed.sequence + 1)
         message = SegmentClosed(
             run=run.request.run,
             rendition=parsed.rendition,

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from errno import EMFILE
 from pathlib import Path
 from struct import pack
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes.stream_world import RecordingRef
@@ -259,3 +261,26 @@ def test_an_fmp4_segment_whose_duration_was_missed_keeps_its_name(scene: Scene) 
     scene.watcher.on_receive(Wake())
     found = [(message.path.name, message.size, message.duration) for message in scene.parent.of(SegmentClosed)]
     assert found == [(f"segment_{SESSION}_720p_0.m4s", 16, 2.0), (f"segment_{SESSION}_720p_1.m4s", 16, 1.5)]
+
+
+def test_without_file_descriptors_segments_wait_and_it_is_said_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The playlist, and then a segment, cannot be opened for a while: neither is left out."""
+    scene.begin("720p")
+    scene.write("720p", 2.0, 2.0)
+    reason = OSError(EMFILE, "Too many open files")
+    with monkeypatch.context() as patch:
+        for unavailable in ("actors.segment_watcher._read_playlist", "actors.segment_watcher.is_whole_segment"):
+            patch.setattr(unavailable, Mock(side_effect=reason))
+            scene.watcher.on_receive(Wake())
+            scene.watcher.on_receive(ScanFolder(run=1))
+            patch.undo()
+    assert scene.closed == []
+    assert not scene.parent.of(FolderScanned)
+    scene.watcher.on_receive(Wake())
+    assert scene.closed == [("720p", 0, 2.0), ("720p", 1, 2.0)]
+    scene.watcher.on_receive(ScanFolder(run=1))
+    assert scene.parent.of(FolderScanned)
+    said = [message[:24] for message in caplog.messages if "open" in message]
+    assert said == ["Too many open files (the", "Files can be opened agai"]

@@ -3,8 +3,13 @@
 One broadcast (copied, segments of a second) lives through it all, and every closed segment is accounted for.
 """
 
+import os
+import resource
+import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,6 +93,49 @@ def test_a_full_disk_costs_what_cannot_be_written_and_names_it(
     after = chaos.stream(on_air.key)
     assert (after["session"], after["restarts"]) == (on_air.session, before["restarts"])
     late.stop()
+
+
+@contextmanager
+def no_descriptors(chaos: Chaos) -> Iterator[None]:
+    """Let the service open no file more, in the block: clients hold all that it may have."""
+    before = resource.prlimit(chaos.pid, resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path(f"/proc/{chaos.pid}/fd").iterdir())
+    chaos.watch.is_up.clear()  # it would be turned away as well
+    resource.prlimit(chaos.pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    try:
+        with ExitStack() as clients:
+            for _ in range(highest + 1):
+                clients.enter_context(socket.create_connection(("127.0.0.1", chaos.port), timeout=10))
+            yield
+    finally:
+        resource.prlimit(chaos.pid, resource.RLIMIT_NOFILE, before)
+        chaos.watch.is_up.set()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_file_descriptors_segments_wait_and_nothing_is_lost(chaos: Chaos, on_air: OnAir) -> None:
+    before = chaos.stream(on_air.key)
+    with measured("too many open files") as measure:
+        with no_descriptors(chaos):
+            measure.injected()
+            measure.detected(lambda: chaos.lines("ERROR", "Too many open files (the service may have"), "the line")
+            began, cpu = time.monotonic(), cpu_seconds(chaos.pid)
+            chaos.wait(lambda: chaos.stream(on_air.key)["uptime"] > before["uptime"] + 6, "six seconds of it")
+            share = (cpu_seconds(chaos.pid) - cpu) / (time.monotonic() - began)
+        measure.healed()
+        measure.recovered(goes_on(chaos, on_air, segments=5), "the segments that waited, and more")
+        chaos.wait(lambda: chaos.lines("WARNING", "Files can be opened again"), "the line of the end")
+        measure.note(f"{share:.2f} of a processor meanwhile")
+    assert share < 0.5, "it waits, and does not ask all the time"
+    assert not chaos.lines("Traceback")
+    after = chaos.stream(on_air.key)
+    state = ("session", "restarts", "segments_lost")
+    assert [after[name] for name in state] == [before[name] for name in state]
 
 
 def test_every_segment_of_the_broadcast_is_accounted_for(chaos: Chaos, on_air: OnAir) -> None:
