@@ -40,6 +40,7 @@ class FolderWatch:
     def __init__(self) -> None:
         self._observer: BaseObserver = Observer()
         self._watches: dict[Path, tuple[pykka.ActorRef[Any], ObservedWatch]] = {}
+        self._polled: set[Path] = set()  # of which it was said that they cannot be watched
 
     def start(self) -> None:
         """Start the observer's threads."""
@@ -60,8 +61,13 @@ class FolderWatch:
         try:
             watch = self._observer.schedule(_Handler(ref, suffix), str(folder), event_filter=[FileClosedEvent])
         except OSError as error:
-            logger.warning("Cannot watch %s, polling it instead: %s", folder.name, error.strerror or error)
+            if folder not in self._polled:
+                logger.warning("Cannot watch %s, polling it instead: %s", folder.name, error.strerror or error)
+            self._polled.add(folder)
             return False
+        if folder in self._polled:
+            self._polled.discard(folder)
+            logger.warning("Watching %s again, it is not polled any more", folder.name)
         self._watches[folder] = (ref, watch)
         return True
 
@@ -72,6 +78,7 @@ class FolderWatch:
 
     def unwatch(self, folder: Path, ref: pykka.ActorRef[Any]) -> None:
         """Tell `ref` nothing more. Its successor, which may watch the folder already, keeps its events."""
+        self._polled.discard(folder)
         if folder in self._watches and self._watches[folder][0] == ref:
             self._forget(folder)
 

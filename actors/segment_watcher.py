@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 SCAN_INTERVAL = Seconds(2.0)  # a safety net under the events: a queue overflow loses some
 POLL_INTERVAL = Seconds(0.25)  # where the folder cannot be watched
+WATCH_AGAIN = 40  # polls after which it is tried again
 BEING_WRITTEN = ".tmp"  # FFmpeg's suffix of a playlist that it then renames
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)  # nothing is wrong with the file: it can be opened later
 
@@ -79,6 +80,7 @@ class SegmentWatcher(BaseActor):
         self._runs: dict[int, _Run] = {}
         self._interval = SCAN_INTERVAL
         self._is_short = False  # of file descriptors
+        self._polls = 0
 
     def on_start(self) -> None:
         self._watch_folder()
@@ -103,6 +105,7 @@ class SegmentWatcher(BaseActor):
     def _watch_folder(self) -> None:
         is_watched = self._watch.watch(self._folder, self.me, suffix=".m3u8" + BEING_WRITTEN)
         self._interval = SCAN_INTERVAL if is_watched else POLL_INTERVAL
+        self._polls = 0
 
     def _watch_run(self, message: WatchRun) -> None:
         run = _Run(message, Probing(message.renditions, message.copied))
@@ -123,6 +126,9 @@ class SegmentWatcher(BaseActor):
         tell(self.parent, FolderScanned(run=number))
 
     def _wake(self) -> None:
+        self._polls += self._interval == POLL_INTERVAL
+        if self._polls >= WATCH_AGAIN:
+            self._watch_folder()
         self._scan_all()
         self._timers.after(self._interval, self.me, Wake())
 

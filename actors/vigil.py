@@ -1,5 +1,7 @@
 """Vigil: a thread that looks whether any actor hangs in a message, and shows what all threads do on SIGUSR1.
 
+It also says when somebody sets the system's clock.
+
 No actor is asked: each notes what it handles and since when. A message that is handled for longer than the deadline
 makes its actor *stuck*: the log names both and shows the thread's stack, /ready is degraded. At twice the deadline an
 exception is thrown into the thread. Python code ends by it, and the actor's parent starts another; a call that hangs
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from actors.base import BaseActor, running
 from streamkit.stacks import log_with_stacks
+from streamkit.steady import Clock, ClockSteps
 from streamkit.types import Seconds
 
 logger = logging.getLogger(__name__)
@@ -56,9 +59,10 @@ def block_dump_signal() -> None:
 class Vigil:
     """`start` it before the first actor or after, `stop` it when all are gone."""
 
-    def __init__(self, *, deadline: Seconds, vital: str, on_vital: Callable[[], None]) -> None:
+    def __init__(self, *, deadline: Seconds, vital: str, on_vital: Callable[[], None], clock: Clock = time) -> None:
         """`on_vital` is called once, when the actor with the urn `vital` is beyond hope."""
         self._deadline, self._vital, self._on_vital = deadline, vital, on_vital
+        self._clock_steps = ClockSteps(clock)
         self._stopped = threading.Event()
         self._looked_at = time.monotonic()
         self._stuck: dict[str, Stuck] = {}
@@ -80,7 +84,8 @@ class Vigil:
         return [one.sentence(now) for one in list(self._stuck.values())]
 
     def look(self, now: float) -> None:
-        """Look at every actor once."""
+        """Look at the clock and at every actor once."""
+        self._clock_steps.look()
         was_stopped, self._looked_at = now - self._looked_at > LATE, now
         if was_stopped:
             return

@@ -1,5 +1,7 @@
 """Who hears of files that were closed, when one watcher takes over from another."""
 
+import ctypes
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +15,8 @@ from actors.base import BaseActor
 from actors.folder_watch import FolderWatch
 from actors.segment_watcher import SegmentWatcher
 from actors.timers import Timers
-from streamkit.messages import FilesClosed, Message, WatchRun
-from streamkit.types import MediaSequence, Seconds, SessionId
+from streamkit.messages import FilesClosed, Message, SegmentClosed, WatchRun
+from streamkit.types import MediaSequence, RenditionName, Seconds, SessionId
 
 DEADLINE = 5.0
 
@@ -99,3 +101,37 @@ def wait_until(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_when_the_limit_of_watches_is_reached_a_folder_is_polled_and_watched_again_later(
+    watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel's answer is made up: its limits are those of every other program of the user as well."""
+
+    def refuse(*_: object) -> int:
+        ctypes.set_errno(errno.ENOSPC)
+        return -1
+
+    monkeypatch.setattr("actors.segment_watcher.WATCH_AGAIN", 2)
+    timers, parent = Timers(), RecordingRef("parent")
+    with monkeypatch.context() as patch:
+        patch.setattr("watchdog.observers.inotify_c.inotify_add_watch", refuse)
+        watcher = SegmentWatcher.start(
+            parent=parent, folder=tmp_path, watch=watch, timers=timers, segment_duration=Seconds(2.0)
+        )
+        run = WatchRun(
+            run=1,
+            session=SessionId("s1ng6482"),
+            renditions=(RenditionName("source"),),
+            first_sequence=MediaSequence(0),
+        )
+        watcher.ask(run)
+        assert not watch.is_watching(tmp_path)
+        (tmp_path / "segment_s1ng6482_source_0.ts").write_bytes(b"G" * 188)
+        (tmp_path / ".s1ng6482_source.m3u8").write_text("#EXTM3U\n#EXTINF:2.0,\nsegment_s1ng6482_source_0.ts\n")
+        wait_until(lambda: bool(parent.of(SegmentClosed)))
+    wait_until(lambda: watch.is_watching(tmp_path))
+    said = [message for message in caplog.messages if "olled" in message or "olling" in message]
+    assert said[0].startswith(f"Cannot watch {tmp_path.name}, polling it instead: ")
+    assert said[1:] == [f"Watching {tmp_path.name} again, it is not polled any more"]
+    timers.stop()

@@ -5,6 +5,7 @@ One broadcast (copied, segments of a second) lives through it all, and every clo
 
 import os
 import resource
+import signal
 import socket
 import threading
 import time
@@ -133,6 +134,30 @@ def test_without_file_descriptors_segments_wait_and_nothing_is_lost(chaos: Chaos
         measure.note(f"{share:.2f} of a processor meanwhile")
     assert share < 0.5, "it waits, and does not ask all the time"
     assert not chaos.lines("Traceback")
+    after = chaos.stream(on_air.key)
+    state = ("session", "restarts", "segments_lost")
+    assert [after[name] for name in state] == [before[name] for name in state]
+
+
+def test_when_the_kernel_drops_events_no_segment_is_missed(chaos: Chaos, on_air: OnAir) -> None:
+    """The service stands still while more files are closed than the kernel remembers."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    before = chaos.stream(on_air.key)
+    strangers = [chaos.hls_folder / on_air.key / f"stranger-{number}" for number in (1, 2)]
+    chaos.watch.is_up.clear()  # nobody is served for a moment
+    with measured("inotify drops events") as measure:
+        os.kill(chaos.pid, signal.SIGSTOP)
+        try:
+            for _ in range(most):  # the same file twice in a row would be one event
+                for path in strangers:
+                    path.write_bytes(b"")
+        finally:
+            os.kill(chaos.pid, signal.SIGCONT)
+        chaos.watch.is_up.set()
+        measure.injected()
+        measure.detected(lambda: chaos.lines("WARNING", "Inotify queue overflowed"), "the line in the log")
+        measure.healed()
+        measure.recovered(goes_on(chaos, on_air), "more segments")
     after = chaos.stream(on_air.key)
     state = ("session", "restarts", "segments_lost")
     assert [after[name] for name in state] == [before[name] for name in state]
