@@ -105,7 +105,7 @@ def test_a_line_shows_the_key_the_value_and_the_place(capsys: pytest.CaptureFixt
 def test_no_secret_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    secret = "hunter2 and sixteen more"
+    secret = "hunter2-and-sixteen-more"
     words = ("SECRET", "PASSWORD", "TOKEN", "SECRET_KEY")
     secrets = [name for name in settings_loader.VARIABLES if name.endswith(words)]
     assert len(secrets) == 7
