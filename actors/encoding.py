@@ -322,6 +322,7 @@ class Encoding:
                 listener=self._reports,
                 pid_file=pid_file,
                 niceness=self._services.settings.encoder.niceness,
+                memory=self._services.settings.encoder.memory_limit,
             )
         except BaseException:
             ours.close()

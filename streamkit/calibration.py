@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import subprocess
 import threading
 import time
@@ -23,6 +22,7 @@ from streamkit.ffmpeg.binary import FfmpegInfo
 from streamkit.ffmpeg.command import EncoderSpec, build_argv
 from streamkit.ffmpeg.encoders import EFFORTS
 from streamkit.ffmpeg.environment import ffmpeg_environment
+from streamkit.ffmpeg.sandbox import contained, set_limits
 from streamkit.ladder import plan_renditions
 from streamkit.presets import Capacity, Measure, describe_auto, has_auto, reference_source, with_effort, work
 from streamkit.settings import Settings
@@ -37,6 +37,7 @@ TOO_SLOW = 0.4
 """Media seconds per second below which slower presets are of no use, whatever the source."""
 CLIP_TIMEOUT = 60.0
 _POLL = 0.05
+_NICENESS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +154,14 @@ class _Bench:
         with open(clip or os.devnull, "rb") as stdin, log.open("wb") as stderr:
             began = time.monotonic()
             process = subprocess.Popen(
-                _yielding(argv),
+                contained(argv, niceness=_NICENESS),
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
                 env=ffmpeg_environment(),
             )
+            set_limits(process.pid, self._settings.encoder.memory_limit)
             code, busy = self._wait(process, began + CLIP_TIMEOUT)
         if self._is_cancelled():
             return None
@@ -192,11 +194,6 @@ def _clip_argv(ffmpeg: str, video: VideoSource, clip: Path) -> list[str]:
         *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60"),
         *("-c:a", "aac", "-ac", "2", "-f", "flv", f"file:{clip}"),
     ]
-
-
-def _yielding(argv: list[str]) -> list[str]:
-    nice = shutil.which("nice")
-    return [nice, "-n", "19", *argv] if nice else argv
 
 
 def _capacity(record: _Record, share: float) -> Capacity:

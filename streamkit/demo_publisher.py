@@ -5,6 +5,7 @@ import logging
 
 from streamkit.ffmpeg.demo import build_demo_argv
 from streamkit.ffmpeg.environment import ffmpeg_environment
+from streamkit.ffmpeg.sandbox import contained, set_limits
 from streamkit.types import Seconds, StreamKey
 
 logger = logging.getLogger(__name__)
@@ -17,8 +18,14 @@ async def publish_demo(ffmpeg: str, url: str, key: StreamKey) -> None:
     argv, nothing = build_demo_argv(ffmpeg, url), asyncio.subprocess.DEVNULL
     while True:
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, env=ffmpeg_environment()
+            *contained(argv),
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            start_new_session=True,
+            env=ffmpeg_environment(),
         )
+        set_limits(process.pid)
         try:
             await process.wait()
         finally:

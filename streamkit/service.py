@@ -38,6 +38,7 @@ from streamkit.errors import ActorUnavailableError, ConfigError, EncoderNotFound
 from streamkit.ffmpeg.binary import FfmpegInfo, find_ffmpeg
 from streamkit.ffmpeg.inputs import Slate
 from streamkit.ffmpeg.offer import check_ladders
+from streamkit.ffmpeg.sandbox import missing
 from streamkit.ffmpeg.slates import check_slates
 from streamkit.logs import configure_logging
 from streamkit.messages import (
@@ -87,6 +88,8 @@ def serve(settings: Settings, *, embedded: bool, demo: bool, drain: bool = False
     sys.setswitchinterval(SWITCH_INTERVAL)
     if demo and settings.publish_mode_for(DEMO_KEY) != "open":
         raise ConfigError([f"--demo publishes {DEMO_KEY} without key and token: give it a rule with publish: open"])
+    for lack in missing():
+        logger.warning("%s", lack)
     ffmpeg = find_ffmpeg(settings.encoder.ffmpeg)
     check_ladders(settings.ladders, ffmpeg, settings.encoder.device)
     slates = check_slates(settings, ffmpeg.path)

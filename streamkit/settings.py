@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from streamkit.encryption.keys import StreamKeys
 from streamkit.errors import LadderError
+from streamkit.ffmpeg.sandbox import MEMORY_LIMIT
 from streamkit.settings_access import AccessSettings, PlaybackMode, PublishMode
 from streamkit.settings_checks import check_together
 from streamkit.settings_encryption import EncryptionMethod, EncryptionSettings
@@ -124,6 +125,8 @@ class EncoderSettings(Section):
     """Measure the presets for `auto` while no stream runs."""
     niceness: Annotated[int, Field(ge=0, le=19)] = 10
     """Added to StreamKit's own: encoders fill the processors, and must not delay the uploads of what they made."""
+    memory_limit: Bytes = MEMORY_LIMIT
+    """Bytes of memory that one FFmpeg may write to; past it its run fails, and nothing else does. 0: any."""
     stall_timeout: Positive = 10.0
     """Seconds without progress after which a live encoder is ended and its stream counts as gone."""
     start_timeout: Positive = 15.0

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from streamkit.errors import SourceError
 from streamkit.ffmpeg.binary import FfmpegInfo
-from streamkit.ffmpeg.environment import ffmpeg_environment
+from streamkit.ffmpeg.sandbox import run_contained
 from streamkit.rtmp.chunks import RtmpMessage
 from streamkit.rtmp.flv_stream import FlvStream
-from streamkit.types import SourceInfo
+from streamkit.types import Seconds, SourceInfo
 
-TIMEOUT = 20.0
+TIMEOUT = Seconds(20.0)
 """Seconds that a source may take to show itself."""
 _SECONDS = 4
 _HEADER, _TAG = 13, 11  # bytes of the file's header with the first PreviousTagSize, and of a tag's
@@ -27,10 +27,12 @@ def look_at(source: str, ffmpeg: FfmpegInfo) -> SourceInfo:
     shown = re.sub(r"\?.*", "?...", re.sub(r"//[^/]*@", "//...@", source)) if is_url else source
     name = source if is_url else f"file:{source}"
     patience = ["-rw_timeout", f"{TIMEOUT / 2 * 1e6:.0f}"] if is_url else []
-    argv = [ffmpeg.path, "-hide_banner", "-loglevel", "error", "-nostdin", *patience, "-i", name, "-t", str(_SECONDS)]
+    argv = [ffmpeg.path, "-hide_banner", "-loglevel", "error", "-nostdin", *patience]
+    # A file may name others, as playlists do, but no place that is not here; and an address no file.
+    argv += ["-protocol_whitelist", "rtmp,rtmps,tcp,tls" if is_url else "file", "-i", name, "-t", str(_SECONDS)]
     argv += ["-map", "0:v:0?", "-map", "0:a:0?", "-c", "copy", "-f", "flv", "-flvflags", "no_duration_filesize", "-"]
     try:
-        run = subprocess.run(argv, env=ffmpeg_environment(), capture_output=True, timeout=TIMEOUT, check=False)
+        run = run_contained(argv, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise SourceError(f"{shown} sent nothing of use within {TIMEOUT:.0f} s") from None
     except OSError as error:

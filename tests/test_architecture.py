@@ -95,10 +95,14 @@ def test_no_file_is_much_over_350_lines(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_no_process_inherits_the_passwords_of_the_service(source: str) -> None:
+def test_every_process_is_contained_and_inherits_no_password_of_the_service(source: str) -> None:
     tree = ast.parse((ROOT / source).read_text())
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
         if name in ("subprocess.run", "subprocess.Popen", "asyncio.create_subprocess_exec"):
             given = {word.arg: ast.unparse(word.value) for word in call.keywords}
-            assert given.get("env") == "ffmpeg_environment()", f"{source}:{call.lineno}"
+            where = f"{source}:{call.lineno}"
+            assert given.get("env") == "ffmpeg_environment()", where
+            assert "contained(" in ast.unparse(call.args[0]), where
+            assert {"process_group", "start_new_session"} & set(given), where
+            assert not {"shell", "preexec_fn"} & set(given), where

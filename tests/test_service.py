@@ -31,6 +31,22 @@ def test_an_address_of_another_machine_is_no_matter_of_the_port() -> None:
     assert "SERVER_PORT" not in str(refused.value)
 
 
+def test_a_machine_that_cannot_contain_ffmpeg_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_path: str) -> FfmpegInfo:
+        raise EncoderNotFoundError("there is no FFmpeg")
+
+    for name in ("block_dump_signal", "configure_logging"):
+        monkeypatch.setattr(service, name, lambda *_: None)
+    monkeypatch.setattr(service.sys, "setswitchinterval", lambda _: None)
+    monkeypatch.setattr(service, "missing", lambda: ["There is no setpriv: FFmpeg ..."])
+    monkeypatch.setattr(service, "find_ffmpeg", refuse)
+    with pytest.raises(EncoderNotFoundError):
+        service.serve(Settings(), embedded=False, demo=False)
+    assert [record.getMessage() for record in caplog.records] == ["There is no setpriv: FFmpeg ..."]
+
+
 @pytest.mark.parametrize("host", ["::", "::1"])
 def test_the_service_may_listen_on_ipv6(host: str) -> None:
     try:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import imageio_ffmpeg
 
 from streamkit.errors import EncoderNotFoundError
-from streamkit.ffmpeg.environment import ffmpeg_environment
+from streamkit.ffmpeg.sandbox import run_contained
+from streamkit.types import Seconds
 
 OLDEST_VERSION = (5, 1)
 """The first with -fps_mode; everything is tested with it and with FFmpeg 9."""
 NEEDED_ENCODERS = ("libx264", "aac")
-RUN_TIMEOUT = 20.0
+RUN_TIMEOUT = Seconds(20.0)
 """Seconds for `ffmpeg -version`: generous, a loaded machine may have to read it from a cold disk."""
 
 _VERSION = re.compile(r"^ffmpeg version n?(\d+)\.(\d+)", re.MULTILINE)
@@ -104,18 +105,12 @@ def _inspect(path: str) -> FfmpegInfo:
 
 def _run(path: str, option: str) -> str:
     try:
-        result = subprocess.run(
-            [path, "-hide_banner", option],
-            stdin=subprocess.DEVNULL,
-            env=ffmpeg_environment(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=RUN_TIMEOUT,
-            check=True,
-        )
+        result = run_contained([path, "-hide_banner", option], timeout=RUN_TIMEOUT)
     except subprocess.TimeoutExpired as error:
         raise EncoderNotFoundError(f"{path} did not answer within {RUN_TIMEOUT:.0f} seconds") from error
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
         raise EncoderNotFoundError(f"{path} cannot be run: {error}") from error
-    return result.stdout
+    if result.returncode:
+        said = result.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
+        raise EncoderNotFoundError(f"{path} cannot be run, it ended with {result.returncode}: {said[-1]}")
+    return result.stdout.decode(errors="replace")

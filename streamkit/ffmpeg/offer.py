@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from streamkit.errors import ConfigError, EncoderNotFoundError
 from streamkit.ffmpeg.binary import RUN_TIMEOUT, FfmpegInfo
 from streamkit.ffmpeg.encoders import ENCODERS, device_options, encoder_name, pixel_format
-from streamkit.ffmpeg.environment import ffmpeg_environment
+from streamkit.ffmpeg.sandbox import run_contained
 from streamkit.settings_ladder import LadderSettings
 from streamkit.types import Rendition, RenditionName
 
@@ -49,19 +49,11 @@ def _try(name: str, ffmpeg: FfmpegInfo, device: str) -> None:
     argv += ["-f", "lavfi", "-i", "color=size=320x240:duration=0.1", "-vf", pixel_format(name)]
     argv += ["-c:v", name, "-frames:v", "1", "-f", "null", "-"]
     try:
-        result = subprocess.run(
-            argv,
-            env=ffmpeg_environment(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=RUN_TIMEOUT,
-            check=False,
-        )
+        result = run_contained(argv, timeout=RUN_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EncoderNotFoundError(f"a ladder asks for {name}, and FFmpeg cannot be tried with it: {error}") from error
     if result.returncode:
-        complaint = next(iter(result.stderr.strip().splitlines()), "it says nothing").strip()
+        complaint = next(iter(result.stderr.decode(errors="replace").strip().splitlines()), "it says nothing").strip()
         raise EncoderNotFoundError(
             f"a ladder asks for {name}, which this machine's device or driver does not offer (FFmpeg: {complaint})"
         )

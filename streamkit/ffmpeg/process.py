@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from streamkit.errors import EncoderNotFoundError
 from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.ffmpeg.leftovers import reap_leftovers, start_time
 from streamkit.ffmpeg.progress import LogRing, Progress, ProgressParser
+from streamkit.ffmpeg.sandbox import MEMORY_LIMIT, contained, set_limits
 
 __all__ = ["EncoderListener", "EncoderProcess", "reap_leftovers"]
 
@@ -58,10 +58,12 @@ class EncoderProcess:
         listener: EncoderListener,
         pid_file: Path,
         niceness: int = 0,
+        memory: int = MEMORY_LIMIT,
     ) -> "EncoderProcess":
         """Start FFmpeg reading from `stdin`, which this process closes in any case.
 
-        `niceness` (0 to 19) is added to ours: the higher, the more often FFmpeg lets others go first.
+        `niceness` (0 to 19) is added to ours: the higher, the more often FFmpeg lets others go first. It may
+        write to `memory` bytes of memory; 0 any.
 
         The kernel kills FFmpeg when the calling thread ends: call it from the thread that owns the stream.
         `pid_file` exists while FFmpeg runs, for `reap_leftovers`. Raises EncoderNotFoundError.
@@ -70,7 +72,7 @@ class EncoderProcess:
             # A timeout on either end of a socketpair is kept in Python, but as O_NONBLOCK in the kernel.
             stdin.setblocking(True)  # noqa: FBT003 - the standard library's signature
             popen = subprocess.Popen(
-                [*_lets_others_go_first(niceness), *_dies_with_parent(), *argv],
+                contained(argv, niceness=niceness, dies_with_parent=True),
                 stdin=stdin.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -85,6 +87,7 @@ class EncoderProcess:
         finally:
             # FFmpeg holds its copy; with ours open the feed would never learn that FFmpeg is gone.
             stdin.close()
+        set_limits(popen.pid, memory)
         process = cls(popen, run, listener, pid_file)
         process._thread.start()
         process._write_pid_file()
@@ -190,18 +193,3 @@ class _LineReader:
             lines.append(self._rest)
             self._rest = b""
         return [line.decode("utf-8", "replace") for line in lines if line]
-
-
-def _lets_others_go_first(niceness: int) -> list[str]:
-    """Return the prefix that lowers FFmpeg's priority, in all of its threads."""
-    nice = shutil.which("nice") if niceness else None
-    return [nice, "-n", str(niceness)] if nice else []
-
-
-def _dies_with_parent() -> list[str]:
-    """Return the prefix that makes the kernel kill FFmpeg when the thread that started it ends.
-
-    util-linux's setpriv does it after the fork; Python's preexec_fn can deadlock in a process with threads.
-    """
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamkit.errors import ConfigError
-from streamkit.ffmpeg.environment import ffmpeg_environment
 from streamkit.ffmpeg.inputs import Slate
+from streamkit.ffmpeg.sandbox import run_contained
 from streamkit.settings import Settings
+from streamkit.types import Seconds
 
-TIMEOUT = 20.0
+TIMEOUT = Seconds(20.0)
 """Seconds for the first frame of a slate: generous, for a loaded machine."""
 
 
@@ -38,7 +39,7 @@ def _decodes(ffmpeg: str, path: str, stream: str) -> bool:
     argv = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]
     argv += ["-map", stream, frames, "1", "-f", "null", "-"]
     try:
-        done = subprocess.run(argv, env=ffmpeg_environment(), capture_output=True, check=False, timeout=TIMEOUT)
+        done = run_contained(argv, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

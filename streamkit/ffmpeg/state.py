@@ -18,6 +18,7 @@ class ExitReason(StrEnum):
     DISK_FULL = "disk_full"
     FOLDER_GONE = "folder_gone"
     OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_FILES = "out_of_files"
     ENCODER_MISSING = "encoder_missing"
     DEVICE_MISSING = "device_missing"
     BAD_COMMAND = "bad_command"
@@ -38,7 +39,10 @@ _EXPLANATIONS = {
     ExitReason.BAD_SOURCE: "FFmpeg cannot read what the publisher sends.",
     ExitReason.DISK_FULL: "The disk that holds HLS_OUTPUT_DIR is full.",
     ExitReason.FOLDER_GONE: "FFmpeg cannot write to the stream's folder in HLS_OUTPUT_DIR: it is missing or read-only.",
-    ExitReason.OUT_OF_MEMORY: "FFmpeg got no memory: too many or too large renditions for this machine.",
+    ExitReason.OUT_OF_MEMORY: (
+        "FFmpeg got no more memory: too many or too large renditions for this machine, or for encoder.memory_limit."
+    ),
+    ExitReason.OUT_OF_FILES: "FFmpeg may not open more files: too many are open in it or on this machine.",
     ExitReason.ENCODER_MISSING: "FFmpeg, or an encoder that the ladder asks for, is missing on this machine.",
     ExitReason.DEVICE_MISSING: "The device that the ladder's encoder needs, or its driver, is missing on this machine.",
     ExitReason.BAD_COMMAND: "FFmpeg refused an option of the ladder: check the rendition's settings.",
@@ -48,7 +52,11 @@ _EXPLANATIONS = {
 # Searched in this order, in lower case: the first that the log contains is the cause, later ones follow from it.
 _SIGNS: tuple[tuple[ExitReason, tuple[str, ...]], ...] = (
     (ExitReason.DISK_FULL, ("no space left on device", "disk quota exceeded")),
-    (ExitReason.OUT_OF_MEMORY, ("cannot allocate memory", "resource temporarily unavailable")),
+    (
+        ExitReason.OUT_OF_MEMORY,
+        ("cannot allocate memory", "resource temporarily unavailable", "malloc of size", "memory allocation fail"),
+    ),
+    (ExitReason.OUT_OF_FILES, ("too many open files",)),
     (ExitReason.ENCODER_MISSING, ("unknown encoder", "encoder not found", "failed to execute")),
     (
         ExitReason.DEVICE_MISSING,
@@ -70,12 +78,16 @@ def classify_exit(returncode: int, log: tuple[str, ...]) -> ExitReason:
         return ExitReason.FINISHED
     if returncode < 0:
         signals = {_SIGKILL: ExitReason.KILLED, _SIGTERM: ExitReason.STOPPED, _SIGINT: ExitReason.STOPPED}
-        return signals.get(-returncode, ExitReason.CRASHED)
+        # Some encoders crash when they get no memory.
+        crash = ExitReason.OUT_OF_MEMORY if _cause(log) is ExitReason.OUT_OF_MEMORY else ExitReason.CRASHED
+        return signals.get(-returncode, crash)
+    return _cause(log) or (ExitReason.STOPPED if returncode == _STOP_STATUS else ExitReason.UNKNOWN)
+
+
+def _cause(log: tuple[str, ...]) -> ExitReason | None:
+    """Return what the log says of why FFmpeg failed."""
     text = "\n".join(log).lower()
-    for reason, signs in _SIGNS:
-        if any(sign in text for sign in signs):
-            return reason
-    return ExitReason.STOPPED if returncode == _STOP_STATUS else ExitReason.UNKNOWN
+    return next((reason for reason, signs in _SIGNS if any(sign in text for sign in signs)), None)
 
 
 class StreamEvent(StrEnum):

@@ -132,6 +132,18 @@ def test_a_signal_says_how_ffmpeg_ended(number: signal.Signals, reason: ExitReas
             id="the cause wins over what follows from it",
         ),
         pytest.param(1, "[error] Cannot allocate memory", ExitReason.OUT_OF_MEMORY, id="memory"),
+        pytest.param(
+            -11, "x265 [error]: memory allocation failure, aborting encode", ExitReason.OUT_OF_MEMORY, id="x265 crashes"
+        ),
+        pytest.param(
+            1, "[libx264 @ 0x1] [error] malloc of size 1245184 failed", ExitReason.OUT_OF_MEMORY, id="memory of x264"
+        ),
+        pytest.param(
+            1,
+            "[hls @ 0x1] [error] Failed to open file 'segment_0.ts'\n[error] x.ts: Too many open files",
+            ExitReason.OUT_OF_FILES,
+            id="too many open files",
+        ),
         pytest.param(1, "[error] something new", ExitReason.UNKNOWN, id="unknown"),
     ],
 )
