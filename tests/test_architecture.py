@@ -25,6 +25,7 @@ PURE = sorted(
         "streamkit/forecast.py",
         "streamkit/client/models.py",
         "streamkit/backoff.py",
+        "streamkit/advice.py",
         "streamkit/ffmpeg/command.py",
         "streamkit/ffmpeg/encoders.py",
         "streamkit/ffmpeg/progress.py",

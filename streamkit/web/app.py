@@ -17,9 +17,12 @@ from streamkit.web.events import EventsApi
 from streamkit.web.guards import Guards
 from streamkit.web.hls import HlsApi
 from streamkit.web.keys import KeysApi
+from streamkit.web.login import LoginPages
 from streamkit.web.media import Media
 from streamkit.web.openapi import document
 from streamkit.web.page import Pages
+from streamkit.web.stats_feed import StatsFeed
+from streamkit.web.watchers import WatchApi
 
 CONFIG: dict[str, Any] = {
     "ACCESS_LOG": False,
@@ -49,12 +52,15 @@ def create_app(deps: WebDeps) -> Sanic[Any, Any]:
     media = Media(deps.settings, deps.board, deps.store)
     clips = ClipsApi(deps)
     pages = Pages(deps)
+    feed = StatsFeed(deps)
     endpoints = [
         *EventsApi(deps).endpoints(),
         *HlsApi(deps, media, access).endpoints(),
         *KeysApi(deps, access).endpoints(),
         *api_endpoints(Api(deps, access)),
         *clip_endpoints(clips),
+        *WatchApi(feed).endpoints(),
+        *LoginPages(deps).endpoints(),
         *pages.endpoints(),
     ]
     register(app, endpoints)
@@ -68,5 +74,9 @@ def create_app(deps: WebDeps) -> Sanic[Any, Any]:
         await asyncio.to_thread(media.close)
         await asyncio.to_thread(clips.close)
 
+    async def let_watchers_go(_app: Sanic[Any, Any]) -> None:
+        feed.close()
+
+    app.register_listener(let_watchers_go, "before_server_stop")
     app.register_listener(close_pools, "after_server_stop")
     return app

@@ -21,7 +21,7 @@ class Audience(Enum):
     OPERATORS = "operators"
 
 
-Handler = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+Handler = Callable[..., Coroutine[Any, Any, HTTPResponse | None]]  # None: it has sent its answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 import math
 import time
+from urllib.parse import quote
 
-from sanic import Request
+from sanic import HTTPResponse, Request
 
 from streamkit.access.rates import RateLimit
 from streamkit.settings import Settings
@@ -35,18 +36,28 @@ class Guards:
         asks = self._admin.is_needed or self._referers.is_needed
         return asks or self._players is not None or self._others is not None
 
-    async def check(self, request: Request) -> None:
-        """Return when the request may go on. Raises ApiError: 429, 401 or 403."""
+    async def check(self, request: Request) -> HTTPResponse | None:
+        """Return None when the request may go on, else the way to the login. Raises ApiError: 429, 401 or 403."""
         # A request without a route, to nowhere, is counted all the same.
         audience = getattr(request.route.ctx, "audience", None) if request.route is not None else None
         if audience not in _NOT_COUNTED:
             self._count(request, self._players if audience is Audience.PLAYERS else self._others)
         if request.method == "OPTIONS":  # which carries no credentials
-            return
+            return None
         if audience is Audience.OPERATORS:
-            self._admin.check(request)
-        elif audience is Audience.PLAYERS:
+            return self._operator(request)
+        if audience is Audience.PLAYERS:
             self._referers.check(request)
+        return None
+
+    def _operator(self, request: Request) -> HTTPResponse | None:
+        """Send who goes to a page by browser to the login; programs get 401."""
+        is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if is_page and self._admin.is_needed and not self._admin.knows(request):
+            headers = {"location": f"/login?next={quote(request.path)}", "cache-control": "no-store"}
+            return HTTPResponse(status=303, headers=headers)
+        self._admin.check(request)
+        return None
 
     def _count(self, request: Request, limit: RateLimit | None) -> None:
         if limit is None:

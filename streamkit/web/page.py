@@ -1,10 +1,6 @@
-"""The pages for people: `/` (live streams with a player) and `/docs` (the API), without a request to anywhere else."""
+"""The pages for people: `/` (the dashboard), `/watch` (the player), `/docs` (the API); all that they load is here."""
 
-import gzip
-import hashlib
 import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,54 +9,33 @@ from sanic import HTTPResponse, Request
 from swagger_ui_bundle import swagger_ui_path
 
 from streamkit.settings import Settings
-from streamkit.web.conditional import accepts_gzip, etag_matches
+from streamkit.web.assets import STATIC, Asset, page_asset
 from streamkit.web.deps import WebDeps
 from streamkit.web.endpoints import Answer, Audience, Endpoint
 from streamkit.web.errors import not_found
+from streamkit.web.params import path_key
 
-STATIC = Path(__file__).with_name("static")
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".json": "application/json",
-}
-_OWN_FILES = ("player.js", "style.css", "docs.js", "docs.css", "icon.svg")
+_OWN_FILES = (
+    "base.css",
+    "dashboard.css",
+    "dashboard.js",
+    "docs.css",
+    "docs.js",
+    "feed.js",
+    "icon.svg",
+    "machine.js",
+    "page.js",
+    "player.js",
+    "style.css",
+    "tiles.js",
+    "words.js",
+)
 _SWAGGER_FILES = ("swagger-ui.css", "swagger-ui-bundle.js")
 _HLS_JS = "vendor/hls.min.js"  # fetched by `make setup`; without it browsers that play HLS themselves still do
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A file that is served as it is, revalidated by its ETag."""
-
-    name: str
-    body: bytes
-    csp: str = ""
-
-    @cached_property
-    def etag(self) -> str:
-        """A strong validator, in quotes."""
-        return f'"{hashlib.blake2b(self.body, digest_size=12).hexdigest()}"'
-
-    @cached_property
-    def gzipped(self) -> bytes:
-        """The body compressed once."""
-        return gzip.compress(self.body, compresslevel=6, mtime=0)
-
-    def response(self, request: Request) -> HTTPResponse:
-        """Return 200, or 304 when the browser has it."""
-        headers = {"cache-control": "no-cache", "etag": self.etag, "vary": "Accept-Encoding"}
-        if self.csp:
-            headers |= {"content-security-policy": self.csp, "referrer-policy": "same-origin"}
-        if etag_matches(request.headers.get("if-none-match", ""), self.etag):
-            return HTTPResponse(status=304, headers=headers)
-        body = self.body
-        if len(body) > 1024 and accepts_gzip(request.headers.get("accept-encoding")):
-            # The tag is weak now: it stands for the file, not for these bytes (RFC 9110 8.8.1).
-            body, headers["content-encoding"], headers["etag"] = self.gzipped, "gzip", f"W/{self.etag}"
-        return HTTPResponse(body, 200, headers, _TYPES[Path(self.name).suffix])
+DASHBOARD_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
 
 
 class Pages:
@@ -68,11 +43,12 @@ class Pages:
 
     def __init__(self, deps: WebDeps) -> None:
         player_csp, docs_csp = content_security_policies(deps.settings)
-        self._index = _read("index.html", player_csp)
-        self._docs = _read("docs.html", docs_csp)
-        self._own = {name: _read(name) for name in _OWN_FILES}
+        self._dashboard = page_asset("dashboard.html", DASHBOARD_POLICY)
+        self._watch = page_asset("watch.html", player_csp)
+        self._docs = page_asset("docs.html", docs_csp)
+        self._own = {name: page_asset(name) for name in _OWN_FILES}
         if (STATIC / _HLS_JS).is_file():
-            self._own[_HLS_JS] = _read(_HLS_JS)
+            self._own[_HLS_JS] = page_asset(_HLS_JS)
         self._swagger = {name: Asset(name, (Path(swagger_ui_path) / name).read_bytes()) for name in _SWAGGER_FILES}
         self._document: Asset = Asset("openapi.json", b"{}")
 
@@ -95,10 +71,11 @@ class Pages:
             )
 
         return [
-            page("/", self.index, "Live streams", Audience.EVERYBODY),  # empty without /stats, but it plays
+            page("/", self.index, "Dashboard", Audience.EVERYBODY),  # empty without /stats/events, which is not
+            page("/watch", self.watch, "Live streams with a player", Audience.EVERYBODY),
+            page("/watch/{stream_key}", self.watch, "One stream's player", Audience.EVERYBODY),
             page("/static/{name}", self.static, "A file of the page", Audience.EVERYBODY),
             page("/static/vendor/{name}", self.vendor, "hls.js", Audience.EVERYBODY),
-            page("/login", self.login, "The page, for those who know the admin token"),
             page("/docs", self.docs, "This API"),
             page("/docs/assets/{name}", self.docs_asset, "A file of the page"),
             Endpoint(
@@ -112,12 +89,17 @@ class Pages:
         ]
 
     async def index(self, request: Request) -> HTTPResponse:
-        """Answer with the page of live streams."""
-        return self._index.response(request)
+        """Answer with the dashboard; what was once the address of a stream's player leads there."""
+        if "stream" in request.args:
+            headers = {"location": f"/watch?{request.query_string}", "cache-control": "no-store"}
+            return HTTPResponse(status=302, headers=headers)
+        return self._dashboard.response(request)
 
-    async def login(self, _request: Request) -> HTTPResponse:
-        """Send the browser, which knows the admin token from here on, to the page of live streams."""
-        return HTTPResponse(status=302, headers={"location": "/", "cache-control": "no-store"})
+    async def watch(self, request: Request, stream_key: str = "") -> HTTPResponse:
+        """Answer with the player's page, which finds out for itself whether there is such a stream."""
+        if stream_key:
+            path_key(stream_key)
+        return self._watch.response(request)
 
     async def docs(self, request: Request) -> HTTPResponse:
         """Answer with the API's page."""
@@ -167,10 +149,6 @@ def _media_origins(settings: Settings) -> list[str]:
 def _origins(base: str) -> list[str]:
     url = urlsplit(base)
     return [f"{url.scheme}://{url.netloc}"] if base else []
-
-
-def _read(name: str, csp: str = "") -> Asset:
-    return Asset(name, (STATIC / name).read_bytes(), csp)
 
 
 def _find(assets: dict[str, Asset], name: str) -> Asset:

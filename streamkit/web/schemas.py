@@ -49,6 +49,21 @@ _LIVE: Schema = _object(
     playlist_url=_or_null(_TEXT),
     poster_url={**_or_null(_TEXT), "description": "The newest picture that this node made."},
     storyboard_url={**_or_null(_TEXT), "description": "WebVTT of the small pictures of the newest session."},
+    source={
+        **_or_null(
+            _object(
+                video_codec=_or_null(_TEXT),
+                width=_COUNT,
+                height=_COUNT,
+                fps=_or_null(_NUMBER),
+                video_bitrate=_or_null(_COUNT),
+                audio_codec=_or_null(_TEXT),
+                sample_rate=_or_null(_COUNT),
+                channels=_or_null(_COUNT),
+            )
+        ),
+        "description": "What the publisher's headers say; video_bitrate is what it announced, in bit/s.",
+    },
     renditions=_list(_ref("Rendition")),
     fps=_NUMBER,
     speed={**_NUMBER, "description": "Media seconds per second; 1 is real time."},

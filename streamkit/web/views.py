@@ -5,7 +5,7 @@ from typing import Any
 from streamkit.database.rows import Page, SegmentRow, SessionRow, StreamRow
 from streamkit.hls.names import MULTIVARIANT, POSTER, object_name
 from streamkit.snapshots import StreamSnapshot
-from streamkit.types import Rendition, StreamKey, StreamState, UnixTime
+from streamkit.types import Rendition, SourceInfo, StreamKey, StreamState, UnixTime
 from streamkit.web.responses import iso_time
 
 _ROW_TIMES = ("started_at", "stopped_at", "created_at", "updated_at")
@@ -29,6 +29,7 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "playlist_url": playlist_path(snapshot.key) if snapshot.playlists else None,
         "poster_url": f"/{object_name(snapshot.key, POSTER)}" if snapshot.poster else None,
         "storyboard_url": f"/{object_name(snapshot.key, snapshot.storyboard)}" if snapshot.storyboard else None,
+        "source": _source_view(snapshot.source),
         "renditions": [_rendition_view(rendition) for rendition in snapshot.renditions],
         "fps": round(snapshot.fps, 2),
         "speed": round(snapshot.speed, 3),
@@ -45,6 +46,23 @@ def live_view(snapshot: StreamSnapshot, now: UnixTime) -> dict[str, Any]:
         "slate": snapshot.slate,
         "shed": list(snapshot.shed),
         "last_error": snapshot.last_error,
+    }
+
+
+def _source_view(source: SourceInfo | None) -> dict[str, Any] | None:
+    """Return what the publisher's headers say, None before they are known."""
+    if source is None:
+        return None
+    video, audio = source.video, source.audio
+    return {
+        "video_codec": None if video is None else video.codec,
+        "width": 0 if video is None else video.width,
+        "height": 0 if video is None else video.height,
+        "fps": None if video is None or video.fps is None else round(float(video.fps), 3),
+        "video_bitrate": source.video_bitrate,
+        "audio_codec": None if audio is None else audio.codec,
+        "sample_rate": None if audio is None else audio.sample_rate,
+        "channels": None if audio is None else audio.channels,
     }
 
 

@@ -34,6 +34,8 @@ class Browser:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._numbers = itertools.count(1)
+        self.events: list[dict[str, Any]] = []
+        """What the domains that were enabled told, read while a call was waited for."""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Return the result of a DevTools command; AssertionError when it fails."""
@@ -44,6 +46,7 @@ class Browser:
             if message.get("id") == number:
                 assert "error" not in message, message
                 return dict(message["result"])
+            self.events.append(message)
 
     def open(self, url: str) -> None:
         """Go to a page."""

@@ -15,7 +15,7 @@ def referenced(page: str) -> list[str]:
     return [found for found in re.findall(r'(?:src|href)="([^"]+)"', page) if "." in found]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/?stream=demo"])
+@pytest.mark.parametrize("path", ["/", "/watch", "/watch/demo", "/docs"])
 def test_a_page_loads_all_it_needs_from_this_server(front: FrontEnd, path: str) -> None:
     answer = front.get(path)
     assert answer.status_code == 200
@@ -27,6 +27,12 @@ def test_a_page_loads_all_it_needs_from_this_server(front: FrontEnd, path: str) 
         if "/vendor/" not in link:  # fetched at set-up
             assert front.get(link).status_code == 200, link
             assert link.startswith("/")
+
+
+def test_old_addresses_of_players_lead_to_the_player(front: FrontEnd) -> None:
+    answer = front.get("/?stream=demo&token=abc")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/watch?stream=demo&token=abc")
+    assert front.get("/watch/not%20a%20key").status_code == 422
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)

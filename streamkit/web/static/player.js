@@ -6,13 +6,19 @@ const RETRY_AFTER = 2000; // ms
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 
-let chosen = new URLSearchParams(location.search).get("stream") || "";
+let chosen = keyInAddress();
 let playing = ""; // the key that the player is set up for
 let hls = null;
 let retry = 0;
 let streams = [];
 let session = ""; // the broadcast that plays or played
 let over = false; // it was played to its end
+
+// /watch/KEY, or /watch?stream=KEY
+function keyInAddress() {
+  const last = location.pathname.split("/")[2];
+  return (last && decodeURIComponent(last)) || new URLSearchParams(location.search).get("stream") || "";
+}
 
 // ---- what the service says
 
@@ -40,7 +46,7 @@ async function keepPolling() {
 
 function choose(key, remember = true) {
   chosen = key;
-  if (remember) history.pushState(null, "", key ? `/?stream=${encodeURIComponent(key)}` : "/");
+  if (remember) history.pushState(null, "", key ? `/watch/${encodeURIComponent(key)}` : "/watch");
   if (playing !== key) stop();
   show();
 }
@@ -134,7 +140,7 @@ function playWithHlsJs(url) {
 }
 
 function sentence(status, details) {
-  if (status === 401 || status === 403) return "This stream needs a token: open this page with &token= and a token for it.";
+  if (status === 401 || status === 403) return "This stream needs a token: open this page with ?token= and a token for it.";
   if (status === 404) return "This stream is not live yet. The player starts by itself when it is.";
   if (status === 422) return "This is not a valid stream key.";
   if (status === 503) return "The recording cannot be reached now. Trying again …";
@@ -178,7 +184,7 @@ function showTrouble(text) {
 video.addEventListener("playing", () => say(""));
 video.addEventListener("ended", () => { over = true; say("The broadcast has ended."); });
 video.addEventListener("error", nativeError);
-window.addEventListener("popstate", () => choose(new URLSearchParams(location.search).get("stream") || "", false));
+window.addEventListener("popstate", () => choose(keyInAddress(), false));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard?.writeText($("url").textContent);
