@@ -51,7 +51,7 @@ class Target:
             connection.sendall(raw)
             answer = b""
             try:
-                while chunk := connection.recv(65536):
+                while b"text/event-stream" not in answer and (chunk := connection.recv(65536)):
                     answer += chunk
             except ConnectionResetError:
                 """It was answered before all of the request was read."""

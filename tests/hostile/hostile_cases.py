@@ -15,20 +15,26 @@ ROUTES = {
     "/health": ("GET",),
     "/hls/{stream_key}/{name}": ("GET",),
     "/keys/{stream_key}/{session}/{number}": ("GET",),
-    "/login": ("GET",),
+    "/login": ("GET", "POST"),
+    "/logout": ("POST",),
     "/manifest": ("GET",),
     "/ready": ("GET",),
     "/static/vendor/{name}": ("GET",),
     "/static/{name}": ("GET",),
     "/stats": ("GET",),
+    "/stats/events": ("GET",),
     "/streams": ("GET",),
     "/streams/active": ("GET",),
     "/streams/{stream_key}": ("GET",),
     "/streams/{stream_key}/clips": ("GET", "POST"),
     "/streams/{stream_key}/clips/{clip}": ("GET", "DELETE"),
+    "/watch": ("GET",),
+    "/watch/{stream_key}": ("GET",),
 }
 """Every path of the application with its methods; a test holds it against the router."""
 
+PAGES = ("/login", "/logout", "/watch/{stream_key}")
+"""For people in a browser: they may answer the same page to anything, or lead to another."""
 NEIGHBOUR = "neighbour"
 """A stream on air, for whose names there is something to be found."""
 VALID = {"stream_key": NEIGHBOUR, "name": "playlist.m3u8", "session": "s1k2m3n4", "number": "0", "clip": "0123456789"}
@@ -235,7 +241,7 @@ def cases(path: str) -> Iterator[Case]:
                 path=concrete,
                 headers={"Content-Type": kind},
                 body=body,
-                is_refused=True,
+                is_refused=path not in PAGES,
             )
 
 
@@ -243,7 +249,7 @@ def _names(path: str) -> Iterator[Case]:
     for parameter in (name for name in VALID if f"{{{name}}}" in path):
         for name, value in NAMES.items():
             found = path.format(**{**VALID, parameter: value})
-            harmless = parameter == "stream_key" and name == "negative"
+            harmless = path in PAGES or (parameter == "stream_key" and name == "negative")
             yield Case(name=f"{parameter}: {name}", method="GET", path=found, is_refused=not harmless)
     if path == "/manifest":
         for name, value in NAMES.items():

@@ -42,10 +42,14 @@ def complaint(target: Target, case: Case, more: dict[str, str]) -> str | None:
         "a header of the client's": "\nX-Injected" in text,
         "what lies outside": SECRET_OUTSIDE in text or "root:x:0" in text,
         "a secret": any(secret in text for secret in SECRETS.values()),
-        "no reason": status >= 400 and not _is_problem(head, body),
+        "no reason": status >= 400 and not _is_problem(head, body) and not _is_form(case, head),
     }
     found = [name for name, is_so in wrong.items() if is_so]
     return f"{case.name}: {', '.join(found)} ({status} {body[:200]})" if found else None
+
+
+def _is_form(case: Case, head: str) -> bool:
+    return case.path.startswith("/login") and "text/html" in head
 
 
 def _is_problem(head: str, body: str) -> bool:
