@@ -54,13 +54,21 @@ class Ledger(threading.Thread):
         self._look()
 
     def _look(self) -> None:
-        for path in self._folder.glob("*.ts"):
-            with suppress(FileNotFoundError, FileExistsError):  # deleted since, or kept already
-                (self._kept / path.name).hardlink_to(path)
-        for playlist in self._folder.glob(".*.m3u8"):
-            with suppress(FileNotFoundError):  # it is being replaced, or removed
-                names = [line for line in playlist.read_text().splitlines() if line and line[0] != "#"]
-                self.closed |= {name for name in names if self._has_bytes(name)}
+        with suppress(FileNotFoundError):  # the folder goes with its broadcast
+            files = list(self._folder.iterdir())
+            for path in (path for path in files if path.suffix == ".ts"):
+                self._keep(path)
+            for path in (path for path in files if path.suffix == ".m3u8"):
+                self._read(path)
+
+    def _keep(self, segment: Path) -> None:
+        with suppress(FileNotFoundError, FileExistsError):  # deleted since, or kept already
+            (self._kept / segment.name).hardlink_to(segment)
+
+    def _read(self, playlist: Path) -> None:
+        with suppress(FileNotFoundError):  # it is being replaced, or removed
+            names = [line for line in playlist.read_text().splitlines() if line and line[0] != "#"]
+            self.closed |= {name for name in names if self._has_bytes(name)}
 
     def _has_bytes(self, name: str) -> bool:
         kept = self._kept / name
