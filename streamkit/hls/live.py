@@ -44,6 +44,7 @@ class LiveWindow:
         """Every rendition with a live media playlist: those of the newest released run first."""
         self._window_us = round(window * MICRO)
         self._run: Run | None = None
+        self._runs: deque[tuple[int, Run]] = deque()  # of all that is listed, each with its first number
         self._span_us = self._longest_us = 0
         self._entries: deque[_Entry] = deque()
         self._rates: dict[RenditionName, LiveRate] = {}
@@ -55,6 +56,7 @@ class LiveWindow:
         self.target_duration, self.renditions = self._least_target, ()
         self._run, self._rates, self._span_us, self._longest_us = None, {}, 0, 0
         self._entries.clear()
+        self._runs.clear()
         if self.dvr is not None:
             self.dvr.show(book)
 
@@ -137,9 +139,10 @@ class LiveWindow:
         return rate
 
     def shape(self, rendition: Rendition) -> Shape:
-        """Return what the run of the newest released number really encodes in the rendition."""
-        seen = self._run.encoded.get(rendition.name) if self._run else None
-        return shape(rendition, [] if seen is None else [seen])
+        """Return what the runs of all that is listed really encode in the rendition: players get each of them."""
+        return shape(
+            rendition, [run.encoded[rendition.name] for _, run in reversed(self._runs) if rendition.name in run.encoded]
+        )
 
     @property
     def _book(self) -> Book:
@@ -162,6 +165,7 @@ class LiveWindow:
     def _enter_run(self, run: Run) -> None:
         if run is not self._run:
             self._run, self.renditions = run, merge_renditions(run.renditions, self.renditions)
+            self._runs.append((self.cursor, run))
             for rendition in run.renditions:
                 self._rates.setdefault(rendition.name, LiveRate()).promise(rendition)
 
@@ -185,6 +189,8 @@ class LiveWindow:
             if self.view is View.LOCAL:
                 self._book.unlist(self._entries[0].sequence, at, self._playlist_us)
             self._span_us -= self._entries.popleft().span_us
+        while len(self._runs) > 1 and self._runs[1][0] <= (self.listed_from or 0):
+            self._runs.popleft()
 
     def _leave(self, at: UnixTime) -> None:
         if self.book is None or self.view is not View.LOCAL:

@@ -111,6 +111,23 @@ def test_every_run_is_looked_at_and_the_newest_one_is_what_players_choose_from()
     assert (told["CODECS"], told["RESOLUTION"]) == ('"avc1.640020,mp4a.40.5"', "1920x1080")
 
 
+def test_what_an_earlier_run_encoded_is_told_for_as_long_as_it_is_listed() -> None:
+    stream = Stream()
+    stream.open(A, B)
+    probe(stream, A, 0, seen("avc1.640028", (1920, 1080), fps=Fraction(60)))
+    stream.make(range(2), A, B)
+    stream.run(A, B)
+    probe(stream, A, 2, seen("avc1.64001F", (1280, 720), fps=Fraction(25)))
+    stream.make(range(2, 4), A, B)
+    told = attributes(entry(stream))
+    assert (told["CODECS"], told["RESOLUTION"]) == ('"avc1.640028,mp4a.40.5"', "1920x1080")
+    assert told["FRAME-RATE"] == "60.000"
+    stream.make(range(4, 60), A, B)
+    told = attributes(entry(stream))
+    assert (told["CODECS"], told["RESOLUTION"]) == ('"avc1.64001F,mp4a.40.5"', "1280x720")
+    assert told["FRAME-RATE"] == "25.000"
+
+
 def test_the_whole_broadcast_tells_the_most_of_all_its_runs() -> None:
     stream = Stream()
     stream.open(A, B)
