@@ -144,7 +144,8 @@ class Encoding:
         stdin = self._start(self._begin_run(begun.session, plan, begun.first), plan, begun.starts_at)
         self._slate_failed = False
         if stdin is not None:
-            self.feed.attach(stdin, self.planning.pace(plan, begun))
+            silence = any(one.audio_codec for one in plan.renditions)
+            self.feed.attach(stdin, self.planning.pace(plan, begun), silence=silence)
 
     def start_slate(self, plan: RunPlan, begun: RunBegun) -> None:
         """Start FFmpeg on the slate, until `end_slate`. Its failure is nobody's: there is no slate then."""

@@ -97,12 +97,12 @@ class Feeding:
         self.source, self.is_changing = None, True
         return True
 
-    def attach(self, stdin: socket.socket, pace: Pace | None) -> None:
+    def attach(self, stdin: socket.socket, pace: Pace | None, *, silence: bool) -> None:
         """Let FFmpeg read the media from the other end of `stdin`, which is closed when there is no connection."""
         if self._handle is None:
             stdin.close()
         else:
-            self._handle.attach(stdin, pace)
+            self._handle.attach(stdin, pace, silence=silence)
 
     def close(self) -> None:
         """End the connection: FFmpeg reads the end of its input. A repeat does nothing."""

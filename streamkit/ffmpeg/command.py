@@ -61,14 +61,15 @@ def build_argv(spec: EncoderSpec) -> list[str]:
         *device_options(spec.renditions, spec.device),
         *picture_input(spec.pictures),
         *inputs.options,
-        *_filter_graph(spec, inputs.video),
+        *_filter_graph(spec, inputs),
     ]
     cuts = plan_cuts(spec)
     for index, rendition in enumerate(spec.renditions):
         argv += [
             *_video_options(index, rendition, cuts),
             *_audio_options(rendition, inputs.audio),
-            *_interleaving(inputs),
+            # Audio that stops holds video back for one second at most.
+            *("-max_interleave_delta", "1000000"),
             *_hls_options(spec, rendition, cuts),
         ]
     return [*argv, *picture_outputs(spec.pictures)]
@@ -133,8 +134,8 @@ def _global_options() -> list[str]:
     ]
 
 
-def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
-    """Return the graph that scales an input `stream` to every encoded rendition i, as [v{i}], and to pictures."""
+def _filter_graph(spec: EncoderSpec, inputs: Inputs) -> list[str]:
+    """Return the graph that scales the picture to every encoded rendition i, as [v{i}], and to pictures."""
     # The same size is scaled too: that costs nothing until the publisher changes its resolution in mid-stream,
     # which would otherwise end the encoder. Bilinear is the cheapest that looks good when making pictures smaller.
     filters = {
@@ -144,7 +145,7 @@ def _filter_graph(spec: EncoderSpec, stream: str) -> list[str]:
         for i, rendition in enumerate(spec.renditions)
         if is_encoded(rendition)
     } | picture_filters(spec.pictures)
-    picture = f"[{stream}]{_deinterlacer(spec.source)}"
+    picture = f"[{inputs.video}]{inputs.drawn}{_deinterlacer(spec.source)}"
     if len(filters) <= 1:
         return [word for name, chain in filters.items() for word in ("-filter_complex", f"{picture}{chain}[v{name}]")]
     outputs = "".join(f"[s{name}]" for name in filters)
@@ -217,14 +218,6 @@ def _audio_options(rendition: Rendition, sound: str) -> list[str]:
         # mean what they mean beside the pictures.
         *(("-af", "aresample=async=1:first_pts=0") if rendition.video_codec is None else ()),
     ]
-
-
-def _interleaving(inputs: Inputs) -> list[str]:
-    if inputs.is_endless:
-        # What is made here never stops, but FFmpeg may make it late, and then every segment must wait for it.
-        return ["-shortest"]
-    # Audio that stops holds video back for one second at most.
-    return ["-max_interleave_delta", "1000000"]
 
 
 def _hls_options(spec: EncoderSpec, rendition: Rendition, cuts: Cuts) -> list[str]:

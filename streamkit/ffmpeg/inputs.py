@@ -23,35 +23,36 @@ class Slate:
 class Inputs:
     """FFmpeg's input options, and which stream of which input is the picture and the sound.
 
-    `is_endless`: one of them never ends, so that outputs must end with the other.
+    `drawn`: the filter, with a comma, that makes the picture of a stream that is none; '' for a picture.
     """
 
     options: list[str]
     video: str
     audio: str
-    is_endless: bool
+    drawn: str = ""
 
 
 def plan_inputs(source: SourceInfo, renditions: tuple[Rendition, ...], slate: Slate | None) -> Inputs:
-    """Return the inputs for the renditions. A medium that they have and nothing brings is black, or silent."""
+    """Return the inputs for the renditions. A medium that they have and nothing brings is black, or silent.
+
+    Both end with what the publisher brings, in every output: black is drawn in step with its sound, and silence is in
+    the feed beside its pictures.
+    """
     is_copied = any(one.video_codec == COPY for one in renditions)
-    options = _publisher(source, is_copied=is_copied) if slate is None else _slate(slate)
+    is_silent = source.audio is None and any(one.audio_codec for one in renditions)
+    options = _publisher(source, is_copied=is_copied, is_silent=is_silent) if slate is None else _slate(slate)
     has_video = slate is not None or source.video is not None
     has_audio = slate.has_audio if slate is not None else source.audio is not None
     picture = next((one for one in renditions if is_encoded(one)), None)
-    video = audio = "0"
-    if picture is not None and not has_video:
-        video, rate = "1", picture.fps or 30
-        options += _made(f"color=black:size={picture.width}x{picture.height}:rate={rate}")
-    is_silent = not has_audio and any(one.audio_codec for one in renditions)
-    if is_silent:
-        audio = "2" if video == "1" else "1"
-        options += _made("anullsrc=channel_layout=stereo:sample_rate=48000")
-    is_endless = slate is None and (video != "0" or audio != "0")
-    return Inputs(options=options, video=f"{video}:v:0", audio=f"{audio}:a:0", is_endless=is_endless)
+    drawn = _black(picture) if picture is not None and not has_video else ""
+    video, audio = "0:a:0" if drawn else "0:v:0", "0:a:0"
+    if slate is not None and not has_audio and any(one.audio_codec for one in renditions):
+        audio = "1:a:0"
+        options += ["-f", "lavfi", "-i", "anullsrc=channel_layout=stereo:sample_rate=48000"]
+    return Inputs(options=options, video=video, audio=audio, drawn=drawn)
 
 
-def _publisher(source: SourceInfo, *, is_copied: bool) -> list[str]:
+def _publisher(source: SourceInfo, *, is_copied: bool, is_silent: bool) -> list[str]:
     options = [
         # The source is standard input and nothing else: no media can make FFmpeg open a file or a connection.
         *("-protocol_whitelist", "pipe"),
@@ -63,7 +64,7 @@ def _publisher(source: SourceInfo, *, is_copied: bool) -> list[str]:
         # Every decoder thread delays the picture by one frame: one per core of a big machine would be half a second.
         *("-threads", str(DECODER_THREADS)),
     ]
-    if source.video is None or source.audio is None:
+    if source.video is None or (source.audio is None and not is_silent):
         # FFmpeg waits 5 s for the second stream of an FLV. The headers said that there is none. (With both, it
         # starts as soon as it saw both, and a limit could only make it miss one.)
         options += ["-analyzeduration", "1"]
@@ -83,5 +84,7 @@ def _slate(slate: Slate) -> list[str]:
     ]
 
 
-def _made(description: str) -> list[str]:
-    return ["-f", "lavfi", "-i", description]
+def _black(picture: Rendition) -> str:
+    """Return the filter, with a comma, that draws the sound that it gets in black on black."""
+    size = f"{max(2, picture.width // 4)}x{max(2, picture.height // 4)}"
+    return f"showwaves=size={size}:rate={picture.fps or 30}:colors=black,format=yuv420p,"

@@ -134,17 +134,18 @@ class Feed:
             self._follow_change(now)
         self._tell_ready()
 
-    def attach(self, sock: socket.socket, pace: Pace | None = None) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None = None, *, silence: bool = False) -> None:
         """Feed the encoder at the other end of `sock`, which is owned from here on; a former one's input ends.
 
-        An encoder that copies the video needs the pace of its segments.
+        An encoder that copies the video needs the pace of its segments; one whose renditions have sound that the source
+        does not have, `silence`.
         """
         if self._closed or self._changing_since is not None:  # it is an encoder for a source that is no more
             sock.close()
             return
         self._drop_writer()
         self._writer = SocketWriter(self._sockets, sock, self._drained, self._broken)
-        self._stream.join(pace)
+        self._stream.join(pace, silence=silence)
         self._write(self._writer)
         if self._ended:
             self._drop_writer()

@@ -126,6 +126,11 @@ def metadata_body(payload: bytes) -> bytes:
     return payload[len(_SET_DATA_FRAME) :] if payload.startswith(_SET_DATA_FRAME) else payload
 
 
+def silence(milliseconds: int) -> bytes:
+    """Return an audio payload that is silent for this long: PCM of 8 bits, 44.1 kHz, mono, which needs no header."""
+    return b"\x3c" + b"\x80" * (milliseconds * 441 // 10)
+
+
 def file_header(*, has_video: bool, has_audio: bool) -> bytes:
     """Return the FLV header and the first PreviousTagSize (annex E.2 and E.3)."""
     return b"FLV\x01" + bytes((has_video | has_audio << 2,)) + b"\x00\x00\x00\x09" + bytes(4)

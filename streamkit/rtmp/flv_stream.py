@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from streamkit.pace import Pace, Pacer, Place
-from streamkit.rtmp import flv
+from streamkit.rtmp import chunks, flv
 from streamkit.rtmp.chunks import RtmpMessage
 from streamkit.rtmp.clocks import RunClock, Silence, Unwrapper
 from streamkit.rtmp.flv import TagKind
@@ -34,6 +34,7 @@ class FlvStream:
         self._pacer: Pacer | None = None  # of the run whose encoder copies the video
         self._out: list[bytes] = []
         self._unwrapper, self._base, self._silence = Unwrapper(), RunClock(), Silence()
+        self._silent_until: int | None = None  # ms, where silence takes the place of sound
         self._was_paused = False
         self._video_times: list[int] = []
 
@@ -87,17 +88,22 @@ class FlvStream:
         self._renews = False
         return self.source
 
-    def join(self, pace: Pace | None = None) -> None:
+    def join(self, pace: Pace | None = None, *, silence: bool = False) -> None:
         """An encoder is there: FLV header, headers and what is buffered come first; else the next key frame does.
 
-        With a pace, only frames that segments shall begin with are marked as key frames.
+        With a pace, only frames that segments shall begin with are marked as key frames. With `silence`, a source
+        without sound has some: it ends when the pictures do, which silence that FFmpeg makes does not.
         """
         headers = self.headers.tags()
         self._pacer = Pacer(pace) if pace is not None else None
         self._base = RunClock()
+        self._silent_until = 0 if silence and self.headers.audio is None else None
         self._joined, self._started = True, len(self._buffer) > 0
         self._out = [
-            flv.file_header(has_video=self.headers.video is not None, has_audio=self.headers.audio is not None)
+            flv.file_header(
+                has_video=self.headers.video is not None,
+                has_audio=self.headers.audio is not None or self._silent_until is not None,
+            )
         ]
         for type_id, payload in headers:
             self._out += flv.tag(type_id, 0, payload)
@@ -189,6 +195,9 @@ class FlvStream:
                 return
             payload = flv.marked(payload, is_key=place is Place.BEGINS)
         self._out += flv.tag(frame.type_id, timestamp, payload)
+        if self._silent_until is not None and timestamp > self._silent_until:
+            self._out += flv.tag(chunks.AUDIO, self._silent_until, flv.silence(timestamp - self._silent_until))
+            self._silent_until = timestamp
 
     def _miss(self, kind: TagKind, frame: Frame) -> None:
         """Media are missing before this picture, more than a segment may span: another run goes on, behind them."""

@@ -54,12 +54,12 @@ class IngestSource:
         self._publication = publication
         publication.feed.bind(run, listener)
 
-    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None, *, silence: bool) -> None:
         """See Feed.attach."""
         if self._publication is None or self._publication.owner is not self:
             sock.close()
         else:
-            self._publication.feed.attach(sock, pace)
+            self._publication.feed.attach(sock, pace, silence=silence)
 
     def close(self) -> None:
         """Disconnect the publisher and end the encoder's input. Idempotent."""

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from streamkit.errors import StreamKitError
@@ -42,7 +43,7 @@ class Source(Protocol):
     @property
     def is_behind(self) -> bool: ...
     def renew(self) -> None: ...
-    def attach(self, sock: socket.socket, pace: Pace | None) -> None: ...
+    def attach(self, sock: socket.socket, pace: Pace | None, *, silence: bool) -> None: ...
     def close(self) -> None: ...
 
 
@@ -81,13 +82,14 @@ class FeedHandle:
         """End the encoder's input at the next key frame, and keep what follows for the next one that is attached."""
         self._loop.call(self._source.renew)
 
-    def attach(self, sock: socket.socket, pace: Pace | None = None) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None = None, *, silence: bool = False) -> None:
         """Write FLV to `sock` from the oldest buffered, or else the next, key frame on. Takes ownership of `sock`.
 
         With a `pace`, which an encoder that copies the video needs, frames are marked where segments shall begin.
-        Its input ends with the source, with `close`, or with the next `attach`.
+        With `silence`, video without sound has silence beside it. Its input ends with the source, with `close`, or with
+        the next `attach`.
         """
-        if not self._loop.call(self._source.attach, sock, pace):
+        if not self._loop.call(partial(self._source.attach, sock, pace, silence=silence)):
             sock.close()
 
     def close(self) -> None:

@@ -168,9 +168,9 @@ class PullSource:
         self.feed.bind(run, listener)
         self._task = self._sockets.loop.create_task(self._run())
 
-    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None, *, silence: bool) -> None:
         """See Feed.attach."""
-        self.feed.attach(sock, pace)
+        self.feed.attach(sock, pace, silence=silence)
 
     def close(self) -> None:
         """Leave the server and end the encoder's input. Idempotent."""

@@ -93,7 +93,7 @@ class FakeFeed:
         listener.source_joined(number)
         listener.source_detected(number, SOURCE)
 
-    def attach(self, sock: socket.socket, _pace: Pace | None) -> None:
+    def attach(self, sock: socket.socket, _pace: Pace | None, *, silence: bool) -> None:
         self._socket = sock
 
     def close(self) -> None:

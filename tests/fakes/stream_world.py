@@ -105,15 +105,16 @@ class FakeFeed:
         self.kind, self.number = kind, number
         self.attached = 0
         self.pace: Pace | None = None
+        self.silence = False
         self.closed = False
         self.bytes_received = self.newest_timestamp = 0
         self.is_paused = self.is_behind = False
         self.renewed = 0
         self.last_error: str | None = None
 
-    def attach(self, sock: socket.socket, pace: Pace | None) -> None:
+    def attach(self, sock: socket.socket, pace: Pace | None, *, silence: bool) -> None:
         self.attached += 1
-        self.pace = pace
+        self.pace, self.silence = pace, silence
         sock.close()
 
     def renew(self) -> None:

@@ -152,14 +152,6 @@ def test_input_options_stand_before_the_input_and_output_options_behind_it() -> 
     assert all(argv.index(option) > at for option in ("-muxdelay", "-max_interleave_delta", "-hls_time", "-c:v"))
 
 
-@pytest.mark.parametrize(
-    ("sound", "limits"), [pytest.param(AUDIO, ["1000000"], id="sent"), pytest.param(None, [], id="made")]
-)
-def test_only_sound_that_may_stop_is_not_waited_for(sound: AudioSource | None, limits: list[str]) -> None:
-    argv = build_argv(spec(picture(), source=SourceInfo(video=VIDEO, audio=sound)))
-    assert values(argv, "-max_interleave_delta") == limits
-
-
 def test_files_are_named_by_session_rendition_and_sequence() -> None:
     argv = build_argv(spec(picture(), first_sequence=17))
     assert values(argv, "-start_number") == ["17"]

@@ -1,6 +1,7 @@
 """Both containers, sound apart or not, every segment duration: segments of all renditions begin together and decode."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import av
 import pytest
 from encoder_kit import DEADLINE, Encoder, Start, begins_with_idr, encoders, first_packets, plan, rung
+from fakes.rtmp_kit import parse_flv
 
 from streamkit.hls.names import init_name
 from streamkit.hls.wholeness import is_whole_init, is_whole_segment
+from streamkit.rtmp.chunks import RtmpMessage
+from streamkit.rtmp.flv_stream import FlvStream
 from streamkit.types import MediaSequence, RenditionName, SegmentFormat, SessionId
 
 pytestmark = [
@@ -135,3 +139,27 @@ def test_the_publishers_own_media_go_into_fmp4_unchanged(
     for sequence in range(2):
         assert begins_with_idr(encoder.media("source", sequence))
         assert len(decoded(encoder, "source", sequence)) == 60
+
+
+@pytest.mark.parametrize("missing", ["audio", "video"])
+def test_silence_and_black_end_with_the_publishers_media_in_renditions_of_their_own(
+    start: Start, make_source: Callable[..., Path], missing: str
+) -> None:
+    whole = plan(LOW, separate_audio=True, segment_duration=1.0)
+    encoder = start(replace(whole, source=replace(whole.source, **{missing: None})))
+    encoder.push(fed(make_source(width=320, height=180, seconds=4.0, **{missing: False}), silence=True))
+
+    assert encoder.process.wait(DEADLINE) == 0, "FFmpeg ends by itself when its input does"
+    assert sum(encoder.durations("low")) == pytest.approx(4.0, abs=0.3)
+    assert sum(encoder.durations("audio-64k")) == pytest.approx(4.0, abs=0.3)
+
+
+def fed(recording: Path, *, silence: bool) -> bytes:
+    """Return the recording as a feed gives it to an encoder."""
+    stream = FlvStream()
+    for type_id, timestamp, payload in parse_flv(recording.read_bytes())[1]:
+        stream.push(RtmpMessage(type_id, 1, timestamp, payload))
+        if stream.source is None and stream.can_begin:
+            stream.conclude()
+            stream.join(silence=silence)
+    return b"".join(stream.take())

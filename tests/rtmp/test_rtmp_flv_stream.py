@@ -410,3 +410,21 @@ def test_whatever_comes_the_encoder_gets_well_formed_flv_or_there_is_a_source_er
         out += b"".join(stream.take())
         if out:
             parse_flv(out)
+
+
+def test_pictures_without_sound_get_silence_beside_them_where_an_encoder_wants_it() -> None:
+    stream = FlvStream()
+    for message in (video_header(), video(100, key=True), video(140)):
+        stream.push(message)
+    stream.join(silence=True)
+    stream.push(video(183))
+    flags, tags = parse_flv(b"".join(stream.take()))
+    assert flags == 5
+    assert [tag[:2] for tag in tags[1:]] == [(9, 0), (9, 40), (8, 0), (9, 83), (8, 40)]
+    assert [len(payload) - 1 for type_id, _, payload in tags if type_id == chunks.AUDIO] == [1764, 1896]
+
+
+def test_sound_that_is_there_is_the_only_sound() -> None:
+    stream = stream_of(video(100, key=True), audio(110))
+    stream.join(silence=True)
+    assert stamps(stream) == [(9, 0), (8, 10)]
