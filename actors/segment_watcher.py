@@ -184,6 +184,8 @@ class SegmentWatcher(BaseActor):
             if parsed.sequence < run.next[rendition]:
                 break
             new.append((parsed, listed))
+        if new and _is_empty(self._folder / new[0][1].name):
+            del new[0]  # a run that ended before its first frame, unless another follows: then it is lost
         for parsed, listed in reversed(new):
             self._report(run, parsed, listed)
 
@@ -231,7 +233,7 @@ class SegmentWatcher(BaseActor):
         size = path.stat().st_size
         is_plain = is_whole_segment(path, size, parsed.segment_format)
         if size == 0:
-            raise _UnfitError("it is empty: is the disk full, or did the encoder end before its first frame?")
+            raise _UnfitError("it is empty: is the disk full?")
         if not is_plain and not (key is not None and is_encrypted(path, key, parsed.sequence)):
             raise _UnfitError(f"it is not whole ({size} bytes), is the disk full?")
         init = self._folder / listed.init if listed.init else None
@@ -249,6 +251,11 @@ class SegmentWatcher(BaseActor):
         if self._keys is None:
             raise _UnfitError("its run is encrypted, but there is no encryption.secret any more")
         return self._keys.run(run.request.session, run.request.key_rotation).of(sequence)
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether the file is there, with nothing in it."""
+    return path.exists() and path.stat().st_size == 0
 
 
 def _read_playlist(path: Path) -> str:

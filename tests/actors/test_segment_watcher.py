@@ -221,10 +221,10 @@ def test_a_file_that_a_full_disk_cut_is_reported_without_media(
     scene: Scene, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.begin("720p")
-    path = scene.write("720p", 2.0)
+    path = scene.write("720p", 2.0, 2.0)
     (scene.folder / f"segment_{SESSION}_720p_0.ts").write_bytes(data)
     scene.watcher.on_receive(FilesClosed(path=str(path)))
-    assert [message.size for message in scene.parent.of(SegmentClosed)] == [0]
+    assert [message.size for message in scene.parent.of(SegmentClosed)] == [0, 188]
     assert "disk full" in caplog.text
 
 
@@ -261,6 +261,20 @@ def test_an_fmp4_segment_whose_duration_was_missed_keeps_its_name(scene: Scene) 
     scene.watcher.on_receive(Wake())
     found = [(message.path.name, message.size, message.duration) for message in scene.parent.of(SegmentClosed)]
     assert found == [(f"segment_{SESSION}_720p_0.m4s", 16, 2.0), (f"segment_{SESSION}_720p_1.m4s", 16, 1.5)]
+
+
+def test_an_empty_segment_is_lost_when_another_follows_and_nothing_when_it_is_the_last(scene: Scene) -> None:
+    """A full disk leaves the first kind, an encoder that ends before its first frame the second."""
+    scene.begin("720p")
+    scene.write("720p", 2.0, 2.0)
+    (scene.folder / f"segment_{SESSION}_720p_1.ts").write_bytes(b"")
+    scene.watcher.on_receive(Wake())
+    assert scene.closed == [("720p", 0, 2.0)]
+    scene.write("720p", 2.0, 2.0, 2.0, 2.0)
+    for number in (1, 3):
+        (scene.folder / f"segment_{SESSION}_720p_{number}.ts").write_bytes(b"")
+    scene.watcher.on_receive(ScanFolder(run=1))
+    assert [(m.sequence, m.size) for m in scene.parent.of(SegmentClosed)] == [(0, 188), (1, 0), (2, 188)]
 
 
 def test_without_file_descriptors_segments_wait_and_it_is_said_once(

@@ -51,10 +51,12 @@ def chaos_servers(
 
 @pytest.fixture(scope="module")
 def small_disk(chaos_servers: Chaos) -> Iterator[Path]:
-    """The service's own disk, of 24 MB, under its HLS folder: for a module whose tests fill it."""
-    folder = chaos_servers.hls_folder
+    """A disk of 48 MB with the HLS folder and what an account keeps of it: for a module whose tests fill it."""
+    folder = chaos_servers.folder / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    chaos_servers.hls_folder = folder / "hls"
+    chaos_servers.environment["HLS_OUTPUT_DIR"] = str(chaos_servers.hls_folder)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
     done = run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
         tools.unavailable(f"a small disk cannot be mounted here: {done.stderr.strip()}")

@@ -88,7 +88,7 @@ def test_a_full_disk_costs_what_cannot_be_written_and_names_it(
         chaos.wait_live("late", segments=2)
         lost = chaos.wait(lambda: chaos.stream(on_air.key)["segments_lost"], "the name of what was lost")
         measure.lost(lost)
-    assert chaos.lines("ERROR", "is left out: it is not whole")
+    assert chaos.lines("ERROR", "is left out: it is empty")
     assert chaos.lines("WARNING", "The disk of", "has room again")
     assert not chaos.lines("Traceback")
     after = chaos.stream(on_air.key)
