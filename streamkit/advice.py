@@ -4,7 +4,9 @@ _PUBLISHER = "Look at the publisher: its line, its encoder, and whether it is st
 _ADVICE = (
     ("disk that holds hls_output_dir is full", "Free space where HLS_OUTPUT_DIR is, or set limits.spool_bytes."),
     ("cannot write to the stream's folder", "Make HLS_OUTPUT_DIR writable for the user that StreamKit runs as."),
-    ("ffmpeg got no memory", "Use a smaller ladder, fewer streams or a machine with more memory."),
+    ("ffmpeg got no more memory", "Use a smaller ladder or fewer streams, or raise encoder.memory_limit if it is set."),
+    ("ffmpeg may not open more files", "Raise the limit of open files (ulimit -n), or run fewer streams."),
+    ("timestamps of what the publisher sends", "Start the publisher's encoder again; its clock stands still."),
     ("an encoder that the ladder asks for, is missing", "Install that encoder, or name another one in the ladder."),
     ("device that the ladder's encoder needs", "Check encoder.device and its driver, or use a software encoder."),
     ("refused an option of the ladder", "The log has FFmpeg's own words; correct that rendition in the ladder."),

@@ -16,6 +16,7 @@ def test_every_way_that_ffmpeg_fails_has_an_advice(reason: ExitReason) -> None:
     [
         "the publisher sent nothing for 10 s",
         "FFmpeg made no progress for 10 s",
+        "the timestamps of what the publisher sends stand still: its encoder must be started again",
         "nothing playable came within 15 s of the publish",
         "3 objects still wait for the object store",
         "gave up after 5 restarts in 60 s: ValueError: x",

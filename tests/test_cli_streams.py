@@ -62,7 +62,7 @@ def row(key: str, state: StreamState = StreamState.ENDED) -> StreamRow:
 
 def test_the_models_have_the_fields_of_the_api() -> None:
     models = {name: getattr(client, name) for name in client.__all__ if is_dataclass(getattr(client, name))}
-    assert len(models) == 7
+    assert len(models) == 8
     for name, model in models.items():
         assert {field.name for field in fields(model)} == set(SCHEMAS[name]["properties"]), name
 

@@ -25,6 +25,20 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What the publisher's headers say. `video_bitrate` is what it announced; sizes are 0 where there is no picture."""
+
+    video_codec: str | None
+    width: int
+    height: int
+    fps: float | None
+    video_bitrate: int | None
+    audio_codec: str | None
+    sample_rate: int | None
+    channels: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveStream:
     """What the service knows of a stream that is on air, or was a moment ago."""
 
@@ -36,6 +50,7 @@ class LiveStream:
     playlist_url: str | None
     poster_url: str | None
     storyboard_url: str | None
+    source: Source | None
     renditions: tuple[Rendition, ...]
     fps: float
     speed: float
@@ -114,6 +129,7 @@ class StreamDetail(Stream):
 
 
 _BELOW: Mapping[tuple[type, str], type] = {
+    (LiveStream, "source"): Source,
     (LiveStream, "renditions"): Rendition,
     (Stream, "live"): LiveStream,
     (StreamDetail, "live"): LiveStream,

@@ -40,6 +40,16 @@ def _object(**properties: Schema) -> Schema:
 
 
 _PAGE: dict[str, Schema] = {"total": _COUNT, "offset": _COUNT, "limit": _COUNT}
+_SOURCE: Schema = _object(
+    video_codec=_or_null(_TEXT),
+    width=_COUNT,
+    height=_COUNT,
+    fps=_or_null(_NUMBER),
+    video_bitrate=_or_null(_COUNT),
+    audio_codec=_or_null(_TEXT),
+    sample_rate=_or_null(_COUNT),
+    channels=_or_null(_COUNT),
+)
 _LIVE: Schema = _object(
     stream_key=_ref("StreamKey"),
     session=_or_null(_TEXT),
@@ -50,18 +60,7 @@ _LIVE: Schema = _object(
     poster_url={**_or_null(_TEXT), "description": "The newest picture that this node made."},
     storyboard_url={**_or_null(_TEXT), "description": "WebVTT of the small pictures of the newest session."},
     source={
-        **_or_null(
-            _object(
-                video_codec=_or_null(_TEXT),
-                width=_COUNT,
-                height=_COUNT,
-                fps=_or_null(_NUMBER),
-                video_bitrate=_or_null(_COUNT),
-                audio_codec=_or_null(_TEXT),
-                sample_rate=_or_null(_COUNT),
-                channels=_or_null(_COUNT),
-            )
-        ),
+        **_or_null(_SOURCE),
         "description": "What the publisher's headers say; video_bitrate is what it announced, in bit/s.",
     },
     renditions=_list(_ref("Rendition")),
@@ -159,6 +158,7 @@ SCHEMAS: Mapping[str, Schema] = {
         audio_codec=_or_null(_TEXT),
         audio_bitrate=_COUNT,
     ),
+    "Source": _SOURCE,
     "LiveStream": _LIVE,
     "Stats": _object(
         time=_TIME,

@@ -155,7 +155,7 @@ def test_what_it_serves_keeps_every_rule(demo: Embedded) -> None:
 def test_the_page_plays_the_test_pattern_in_a_browser(demo: Embedded, chromium_path: str, tmp_path: Path) -> None:
     play(demo, "demo", count=2)
     with browsing(chromium_path, tmp_path) as browser:
-        browser.open(f"{demo.site}/")
+        browser.open(f"{demo.site}/watch")
         assert position_after(browser, 0.0) > 0.0
         before = browser.picture_of("video")
         position_after(browser, browser.evaluate("document.querySelector('video').currentTime") + 1.5)

@@ -49,7 +49,7 @@ def plays_in_browser(production: Production, chromium: str, folder: Path) -> lis
     """Return the positions of a browser that plays the live stream by itself, a second apart at least."""
     player = "document.querySelector('#natively')"
     with browsing(chromium, folder) as browser:
-        browser.open(f"http://127.0.0.1:{production.port}/")
+        browser.open(f"http://127.0.0.1:{production.port}/watch")
         wait_until(lambda: browser.evaluate("document.readyState == 'complete'"), 40, "the page", every=0.1)
         browser.evaluate(
             "document.body.append(Object.assign(document.createElement('video'), {id: 'natively', muted: true,"
