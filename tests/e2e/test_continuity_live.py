@@ -29,7 +29,8 @@ CONFIGURATION = """
 server: {{host: 127.0.0.1}}
 hls: {{segment_duration: 1.0, window: 60.0}}
 embedded: {{data_dir: {folder}/data}}
-sessions: {{reconnect_window: 2.0, takeover: takeover}}
+encoder: {{start_timeout: 60.0, stop_timeout: 30.0}}
+sessions: {{reconnect_window: 6.0, takeover: takeover}}
 streams:
   - {{match: slated, slate: "{folder}/slate.png", reconnect_window: 8.0}}
   - {{match: copied, slate: "{folder}/slate.mp4", reconnect_window: 8.0, ladder: copy}}
