@@ -89,13 +89,22 @@ def tab(live: Live, chromium_path: str, tmp_path_factory: pytest.TempPathFactory
         assert unnamed(browser) == []
         browser.evaluate(f"document.querySelector('#token').value = {json.dumps(TOKEN)}")
         browser.events.clear()  # the answer 401, which led here
-        browser.evaluate("document.querySelector('form').requestSubmit()")
+        browser.evaluate("setTimeout(() => document.querySelector('form').requestSubmit())")
         until(browser, "location.pathname === '/' && document.querySelector('#link')?.dataset.state === 'open'")
         yield browser
 
 
 def until(browser: Browser, expression: str, timeout: float = 60) -> None:
-    wait_until(lambda: browser.evaluate(f"Boolean({expression})"), timeout, expression, every=0.1)
+    wait_until(lambda: _holds(browser, expression), timeout, expression, every=0.1)
+
+
+def _holds(browser: Browser, expression: str) -> bool:
+    try:
+        return bool(browser.evaluate(f"Boolean({expression})"))
+    except AssertionError as error:
+        if "navigated" not in str(error):
+            raise
+        return False  # the page is on its way to another one
 
 
 def text(browser: Browser, selector: str) -> str:
