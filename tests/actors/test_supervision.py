@@ -18,7 +18,7 @@ from streamkit.errors import ActorUnavailableError
 from streamkit.messages import ChildFailed, Message
 from streamkit.types import Seconds
 
-WAIT = 30.0
+WAIT = 60.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from actors.upload_pool import UploadPool
 from streamkit.types import Seconds
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Gate:

@@ -26,7 +26,7 @@ from streamkit.types import Seconds, SessionId, StreamKey
 
 KEY = StreamKey("show")
 IN_FLIGHT = 2
-WAIT = 10.0
+WAIT = 60.0
 
 
 class RecordingPool:

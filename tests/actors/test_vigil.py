@@ -20,7 +20,7 @@ from actors.vigil import HOPELESS, Vigil
 from streamkit.messages import ChildFailed, Tick, Wake
 from streamkit.types import Seconds
 
-WAIT = 30.0
+WAIT = 60.0
 DEADLINE = Seconds(10.0)
 
 

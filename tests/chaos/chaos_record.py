@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from servers.waiting import wait_until
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds after which a fault counts as not noticed, or not recovered from. No test asserts less."""
 
 

@@ -76,7 +76,7 @@ def browsing(chromium: str, folder: Path) -> Iterator[Browser]:
     )
     try:
         address = folder / "profile" / "DevToolsActivePort"
-        process.wait_ready(lambda: address.exists() and len(address.read_text().split()) == 2, timeout=60)
+        process.wait_ready(lambda: address.exists() and len(address.read_text().split()) == 2)
         port, path = address.read_text().split()
         with connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None) as connection:
             target = Browser(connection).call("Target.createTarget", url="about:blank")["targetId"]

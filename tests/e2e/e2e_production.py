@@ -74,7 +74,7 @@ class Production:
         self.hls_folder = folder / "hls"
         self.port = free_port()
         self.nginx = NginxRtmp(nginx_program, folder, webhook_port or self.port, webhook_query)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
         self.watch = Watch(self.bucket, f"http://127.0.0.1:{self.port}")
         self.watch.start()
         self._service: ManagedProcess | None = None
@@ -104,7 +104,7 @@ class Production:
         self._service = ManagedProcess(
             [STREAMKIT, "serve", *options], self.folder / "streamkit.log", env=self.environment, cwd=self.folder
         )
-        self._service.wait_ready(self._serves, timeout=60)
+        self._service.wait_ready(self._serves)
         self.watch.is_up.set()
 
     def _serves(self) -> bool:
@@ -165,7 +165,7 @@ class Production:
     def wait(self, check: Callable[[], T | None], what: str) -> T:
         """Return the first truthy value of `check()`; AssertionError with the service's log when it takes too long."""
         try:
-            found = wait_until(check, 60, what, every=0.2)
+            found = wait_until(check, what=what, every=0.2)
         except AssertionError as error:
             raise AssertionError(f"{error}; the service said:\n{self.log()[-6000:]}") from None
         assert found is not None
@@ -233,7 +233,7 @@ class Production:
 
     def stored_playlist(self, key: str, name: str) -> MediaPlaylist:
         """Return a media playlist from the bucket, which the S3 server takes away for a moment when it replaces it."""
-        found = wait_until(lambda: self.stored(key, name).get(name), 5, f"{key}/{name} in the bucket")
+        found = wait_until(lambda: self.stored(key, name).get(name), what=f"{key}/{name} in the bucket")
         return parse_media(found.decode())
 
 

@@ -153,7 +153,7 @@ class Watch:
             ),
             threading.Thread(target=self._run, args=[self._look_at_http, HTTP_EVERY], name="http watcher"),
         ]
-        self._client = httpx.Client(base_url=base_url, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=base_url, timeout=60, trust_env=False)
         self._http = HttpWatcher(self._client, self.report)
 
     def start(self) -> None:

@@ -69,7 +69,7 @@ class Service:
     def outcome(self, key: str) -> Outcome:
         """Return what became of the broadcast that is about to end."""
         try:
-            stream = wait_until(lambda: self.finished(key), 40, f"the end of {key}", every=0.25)
+            stream = wait_until(lambda: self.finished(key), what=f"the end of {key}", every=0.25)
         except AssertionError as error:
             lines = [line for line in self.log().splitlines() if key in line]
             raise AssertionError("\n".join([str(error), *lines[-12:]])) from None
@@ -103,7 +103,7 @@ def embedded(folder: Path, ffmpeg: Path, template: str = CONFIGURATION) -> Servi
     }
     argv = [STREAMKIT, "serve", "--embedded", "--no-demo"]
     process = ManagedProcess(argv, folder / "streamkit.log", env={**os.environ, **variables}, cwd=folder)
-    process.wait_ready(lambda: accepts_connections(port), timeout=60)
+    process.wait_ready(lambda: accepts_connections(port))
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False)
 
     def close() -> None:

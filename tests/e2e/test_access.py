@@ -17,7 +17,7 @@ from servers.s3 import S3Server
 from streamkit.access.tokens import Purpose, make_token
 from streamkit.types import StreamKey
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e]
 
 STREAM = "paid"
 WEBHOOK_SECRET, TOKEN_SECRET = "known-to-nginx-and-to-us", "what all tokens are signed with"

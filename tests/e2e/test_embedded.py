@@ -70,9 +70,9 @@ def make_run(folder: Path, *variables: str, ffmpeg: str = "") -> Embedded:
     environment = configure(folder, ffmpeg)
     argv = ["make", "run", "--assume-old=setup", *variables]
     process = ManagedProcess(argv, folder / "make.log", env=environment, cwd=ROOT)
-    client = httpx.Client(base_url=f"http://127.0.0.1:{environment['SERVER_PORT']}", timeout=10, trust_env=False)
+    client = httpx.Client(base_url=f"http://127.0.0.1:{environment['SERVER_PORT']}", timeout=60, trust_env=False)
     try:
-        process.wait_ready(lambda: "StreamKit is running" in process.log(), timeout=60)
+        process.wait_ready(lambda: "StreamKit is running" in process.log())
     except AssertionError:
         process.close()
         client.close()
@@ -114,8 +114,8 @@ def taken_port() -> Iterator[int]:
 def play(embedded: Embedded, key: str, *, count: int) -> None:
     """AssertionError unless `count` segments of every rendition play over HTTP."""
     player = LivePlayer(embedded.client, key)
-    wait_until(player.is_on_air, 60, f"a playlist of {key}; make run said:\n{embedded.process.log()}", every=0.2)
-    wait_until(lambda: player.has(count), 60, f"{count} segments of {key}", every=0.3)
+    wait_until(player.is_on_air, what=f"a playlist of {key}; make run said:\n{embedded.process.log()}", every=0.2)
+    wait_until(lambda: player.has(count), what=f"{count} segments of {key}", every=0.3)
     assert {variant.rendition: variant.size for variant in player.variants} == SIZES
     renditions = {
         name: {number: decode(data) for number, data in sorted(segments.items())}
@@ -174,7 +174,7 @@ def position_after(browser: Browser, seconds: float) -> float:
     player = "document.querySelector('video')"
     position = f"(v => v && !v.paused && v.readyState > 2 ? v.currentTime : 0)({player})"
     try:
-        return wait_until(lambda: (at := browser.evaluate(position)) > seconds and at, 60, f"{seconds} s", every=0.2)
+        return wait_until(lambda: (at := browser.evaluate(position)) > seconds and at, what=f"{seconds} s", every=0.2)
     except AssertionError as error:
         page = browser.evaluate("document.body.innerText")
         raise AssertionError(f"the player's position: {error}; the page said:\n{page}") from None
@@ -214,7 +214,7 @@ def test_without_a_test_pattern_it_waits_for_the_publisher_it_describes(
     play(waiting, key[1], count=4)
     pushing.stop()
     player = LivePlayer(waiting.client, key[1])
-    wait_until(player.has_ended, 60, "the end of the broadcast", every=0.3)
+    wait_until(player.has_ended, what="the end of the broadcast", every=0.3)
 
 
 def test_a_publisher_with_an_invalid_key_is_turned_away(

@@ -71,7 +71,7 @@ class Encrypted:
             "STREAMKIT_CONFIG": str(configuration),
             "ENCRYPTION_SECRET": SECRET,
         }
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
         self.cleanup.callback(self.client.close)
         self.start()
 
@@ -88,8 +88,8 @@ class Encrypted:
         argv = [STREAMKIT, "serve", "--embedded"]
         self.service = ManagedProcess(argv, self.folder / "service.log", env=self.environment, cwd=self.folder)
         self.cleanup.callback(self.service.close)
-        self.service.wait_ready(lambda: self.service.log().count("StreamKit is running") > 0, timeout=60)
-        wait_until(self.serves, 30, "the service", every=0.1)
+        self.service.wait_ready(lambda: self.service.log().count("StreamKit is running") > 0)
+        wait_until(self.serves, what="the service", every=0.1)
         self.publishers = {key: self.push(f"rtmp://127.0.0.1:{self.rtmp_port}/live/{key}", self.source) for key in KEYS}
 
     def serves(self) -> bool:
@@ -248,7 +248,7 @@ def position_after(browser: Browser, seconds: float) -> None:
     """Return when the player's position is beyond `seconds`; AssertionError with what the page says else."""
     position = "(v => v && !v.paused && v.readyState > 2 ? v.currentTime : 0)(document.querySelector('video'))"
     try:
-        wait_until(lambda: browser.evaluate(position) > seconds, 30, f"{seconds} s", every=0.2)
+        wait_until(lambda: browser.evaluate(position) > seconds, what=f"{seconds} s", every=0.2)
     except AssertionError as error:
         told = browser.evaluate(
             "document.body.innerText + JSON.stringify(document.querySelector('video')?.error?.message)"
@@ -274,7 +274,7 @@ def test_the_page_says_that_a_token_is_needed(service: Encrypted, chromium_path:
     with browsing(chromium_path, tmp_path) as browser:
         browser.open(f"{service.site}/?stream=paid")
         text = "document.querySelector('#message')?.textContent"
-        wait_until(lambda: "token" in (browser.evaluate(text) or ""), 30, "what is missing", every=0.2)
+        wait_until(lambda: "token" in (browser.evaluate(text) or ""), what="what is missing", every=0.2)
         assert browser.evaluate("document.querySelector('video').currentTime") == 0
 
 
@@ -309,7 +309,7 @@ def test_after_kill_9_the_keys_are_the_same_and_the_broadcast_ends_playable(
     for publisher in service.publishers.values():
         publisher.close()
     service.start()
-    wait_until(lambda: newest(service.playlist("paid")) > newest(before) + ROTATION, 60, "the broadcast", every=0.2)
+    wait_until(lambda: newest(service.playlist("paid")) > newest(before) + ROTATION, what="the broadcast", every=0.2)
     assert {url: service.client.get(url, params={"token": token}).content for url in urls} == keys
     for publisher in service.publishers.values():
         publisher.stop()
@@ -322,7 +322,7 @@ def check_archives(service: Encrypted, ffmpeg: str) -> None:
     argv = [STREAMKIT, "serve", "--embedded"]
     again = ManagedProcess(argv, service.folder / "again.log", env=service.environment, cwd=service.folder)
     service.cleanup.callback(again.close)
-    again.wait_ready(service.serves, timeout=60)
+    again.wait_ready(service.serves)
     with static_host(service.bucket) as host:
         for key in KEYS:
             (path,) = (service.bucket / "hls" / key).glob("s???????.m3u8")

@@ -65,8 +65,8 @@ def broadcast(production_servers: Production, make_source: Callable[..., Path], 
     source = make_source(width=1280, height=720, fps=FPS, seconds=40)
     publisher = push(production.nginx.url(KEY), source)
     player = LivePlayer(production.client, KEY)
-    wait_until(player.is_on_air, 60, f"a playlist of {KEY}", every=0.2)
-    wait_until(lambda: player.has(SEGMENTS), 60, f"{SEGMENTS} segments of {KEY}", every=0.3)
+    wait_until(player.is_on_air, what=f"a playlist of {KEY}", every=0.2)
+    wait_until(lambda: player.has(SEGMENTS), what=f"{SEGMENTS} segments of {KEY}", every=0.3)
     live = production.live(KEY)
     live_row = production.row(KEY)
     assert live is not None
@@ -82,7 +82,7 @@ def broadcast(production_servers: Production, make_source: Callable[..., Path], 
     }
     assert publisher.running, publisher.log()
     publisher.stop()
-    wait_until(player.has_ended, 60, f"the end of {KEY}", every=0.3)
+    wait_until(player.has_ended, what=f"the end of {KEY}", every=0.3)
     row = production.wait_state(KEY, "ended")
     return Broadcast(production=production, player=player, row=row, session_row=production.session_rows(KEY)[0], **seen)
 

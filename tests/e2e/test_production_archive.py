@@ -79,7 +79,7 @@ def test_a_broadcast_from_its_dvr_playlist_to_the_last_segment_of_its_last_clip(
     assert all("#EXT-X-ENDLIST" in text for url, text in whole.items() if f"{session}_" in url)
     assert "#EXT-X-ENDLIST" in fetch(production, f"/hls/{KEY}/dvr.m3u8")[f"/hls/{KEY}/dvr_240p.m3u8"]
     journal = production.hls_folder / ".streamkit" / f"{KEY}.journal"
-    wait_until(lambda: b"session_opened" not in journal.read_bytes(), 30, "nothing left to do for the stream")
+    wait_until(lambda: b"session_opened" not in journal.read_bytes(), what="nothing left to do for the stream")
     production.terminate()
     production.start()
     started = datetime.fromisoformat(str(live["from"])).timestamp()

@@ -50,13 +50,13 @@ def plays_in_browser(production: Production, chromium: str, folder: Path) -> lis
     player = "document.querySelector('#natively')"
     with browsing(chromium, folder) as browser:
         browser.open(f"http://127.0.0.1:{production.port}/watch")
-        wait_until(lambda: browser.evaluate("document.readyState == 'complete'"), 40, "the page", every=0.1)
+        wait_until(lambda: browser.evaluate("document.readyState == 'complete'"), what="the page", every=0.1)
         browser.evaluate(
             "document.body.append(Object.assign(document.createElement('video'), {id: 'natively', muted: true,"
             f" autoplay: true, src: '/hls/{KEY}/playlist.m3u8'}})), null"
         )
         position = f"{player}.error ? -1 : {player}.videoHeight && {player}.currentTime"
-        first = wait_until(lambda: browser.evaluate(position), 40, "a picture in the browser", every=0.2)
+        first = wait_until(lambda: browser.evaluate(position), what="a picture in the browser", every=0.2)
         last = wait_until(
             lambda: (at := browser.evaluate(position)) and (at < 0 or at > first + 1) and at, 40, "more", every=0.2
         )
@@ -163,4 +163,4 @@ def test_ffmpeg_plays_the_whole_broadcast_from_any_static_host(broadcast: Broadc
 
 def test_the_disk_is_clean_when_all_is_stored(broadcast: Broadcast) -> None:
     folder = broadcast.production.hls_folder / KEY
-    wait_until(lambda: not [*folder.glob("*.m4s"), *folder.glob("*.mp4")], 30, "an empty folder", every=0.3)
+    wait_until(lambda: not [*folder.glob("*.m4s"), *folder.glob("*.mp4")], what="an empty folder", every=0.3)

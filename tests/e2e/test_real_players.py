@@ -14,7 +14,7 @@ from servers import tools
 from servers.publishing import Publisher
 from servers.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 KEYS = ("mpegts", "fmp4")
 MINUTE = 60.0
@@ -110,7 +110,7 @@ def a_minute(service: Service, publish: Callable[[], list[Publisher]], chromium:
         return all(closed_segments(service, key) >= count for key in KEYS)
 
     publishers = publish()
-    wait_until(lambda: closed(8), 60, "four segments of both renditions", every=0.2)
+    wait_until(lambda: closed(8), what="four segments of both renditions", every=0.2)
     with ExitStack() as stack:
         watched = {
             f"{name} with {key}": Watched(player)
@@ -118,7 +118,7 @@ def a_minute(service: Service, publish: Callable[[], list[Publisher]], chromium:
             for name, player in players(stack, chromium, folder / key, site, key).items()
         }
         for name, one in watched.items():
-            wait_until(lambda one=one: one.has_begun, 30, f"picture and sound in {name}", every=EVERY)
+            wait_until(lambda one=one: one.has_begun, what=f"picture and sound in {name}", every=EVERY)
         for one in watched.values():
             one.samples.clear()
         began = time.monotonic()

@@ -28,7 +28,7 @@ class Recorder:
     def failures(self) -> list[UploadFailed]:
         return [message for message in self.told if isinstance(message, UploadFailed)]
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 120.0) -> None:
         with self._changed:
             assert self._changed.wait_for(condition, timeout), f"only this was told: {self.told}"
 

@@ -17,7 +17,7 @@ from servers.waiting import wait_until
 
 from streamkit.settings import HlsSettings, Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration]
 AT_ONCE = 4
 SECRET_OUTSIDE = "the secret outside"
 
@@ -128,8 +128,8 @@ def test_publishers_that_flap_leave_nothing(target: Target, before: dict[str, ob
         event = _with_secret(target, Case(name=call, method="POST", path="/events/published", body=body))
         status, _, text = target.send(event.raw({"Content-Type": "application/json"}))
         assert status in (200, 409), text
-    wait_until(lambda: target.production.live("flapping") is None, 60, "the end of the stream that flapped", every=0.2)
-    wait_until(lambda: target.production.live("twins") is None, 60, "the end of the twins, who never came", every=0.2)
+    wait_until(lambda: target.production.live("flapping") is None, what="the end of the stream that flapped", every=0.2)
+    wait_until(lambda: target.production.live("twins") is None, what="the end of the twins, who never came", every=0.2)
     assert not target.production.encoders("flapping")
 
 

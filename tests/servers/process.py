@@ -51,12 +51,12 @@ class ManagedProcess:
         """Return what it has written to stdout and stderr so far."""
         return self.log_file.read_text(errors="replace")
 
-    def wait_ready(self, ready: Callable[[], bool], timeout: float = 20.0) -> None:
+    def wait_ready(self, ready: Callable[[], bool], timeout: float = 120.0) -> None:
         """Return once `ready()`; AssertionError with its output when it ended or was too slow instead."""
         wait_until(lambda: not self.running or ready(), timeout, f"{self._process.args!r}, which said:\n{self.log()}")
         assert self.running, f"{self._process.args!r} ended with {self.wait()}:\n{self.log()}"
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Return its exit code (negative: the signal that ended it); AssertionError after `timeout` seconds."""
         try:
             code = self._process.wait(timeout)
@@ -70,7 +70,7 @@ class ManagedProcess:
         if self.running:
             self._process.send_signal(self.stop_signal)
 
-    def stop(self, timeout: float = 15.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """Ask it to stop and return its exit code; AssertionError when it has not stopped after `timeout` seconds."""
         self.thaw()
         self.terminate()

@@ -12,7 +12,7 @@ PORTS = range(20_000, 32_000)
 """Below those that Linux gives to connections: nobody takes the port of a server that is away for a moment."""
 
 
-def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "the condition", every: float = 0.02) -> T:
+def wait_until(check: Callable[[], T], timeout: float = 120.0, what: str = "the condition", every: float = 0.02) -> T:
     """Return the first truthy value of `check()`; raise AssertionError naming `what` after `timeout` seconds.
 
     `every` is the pause in seconds between two checks: longer for one that costs others their time.

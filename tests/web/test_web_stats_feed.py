@@ -64,7 +64,7 @@ def feed(front: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> StatsFeed:
     monkeypatch.setattr(StatsFeed, "watching", noting)
     with watching(front) as stream:
         next(stream)
-    wait_until(lambda: made[0].watchers == 0, 60, "the connection to be noticed as closed", every=0.05)
+    wait_until(lambda: made[0].watchers == 0, what="the connection to be noticed as closed", every=0.05)
     return made[0]
 
 
@@ -108,10 +108,10 @@ def test_nothing_is_looked_at_while_nobody_watches(front: FrontEnd, feed: StatsF
 def test_a_watcher_that_vanishes_leaves_nothing_behind(front: FrontEnd, feed: StatsFeed) -> None:
     with ExitStack() as stack:
         sockets = [stack.enter_context(connection(front)) for _ in range(10)]
-        wait_until(lambda: feed.watchers == 10, 60, "ten watchers", every=0.05)
+        wait_until(lambda: feed.watchers == 10, what="ten watchers", every=0.05)
         for one in sockets[:5]:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # ends with a reset
-    wait_until(lambda: feed.watchers == 0 and feed._looking is None, 60, "nobody to be left", every=0.05)
+    wait_until(lambda: feed.watchers == 0 and feed._looking is None, what="nobody to be left", every=0.05)
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def test_one_more_than_may_watch_is_told_to_come_back(front: FrontEnd, feed: Sta
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_watchers")
         assert answer.headers["retry-after"] == "5"
         assert front.get("/health").status_code == 200
-    wait_until(lambda: feed.watchers == 0, 60, "nobody to be left", every=0.05)
+    wait_until(lambda: feed.watchers == 0, what="nobody to be left", every=0.05)
 
 
 def test_a_watcher_that_takes_nothing_is_let_go(
